@@ -1,0 +1,63 @@
+# `make demo` and `make test` need Python 3.11 or newer, and nothing else installed by hand.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.headrace-installed
+UV := $(shell command -v uv 2>/dev/null)
+CODE := src tests $(wildcard benchmarks) $(wildcard data_platform)
+TYPED := src tests $(wildcard data_platform)
+WORKERS ?= logical
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench lock clean install
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(STAMP) ## Simulate a city, compute features, train a model; leaves a project to explore.
+	$(BIN)/headrace demo $(ARGS)
+
+test: lint ## Everything that a change must pass: lint, types, layers, tests, documents.
+	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+lint: $(STAMP) ## Style, types and layers alone.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Rewrite the code in the project's style.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Run the benchmarks; one JSON line each. One alone: make bench ARGS=pit
+	$(BIN)/headrace bench $(ARGS)
+
+install: $(STAMP) ## Make .venv from the lock file.
+
+lock: $(STAMP) ## Write requirements.lock again, with the newest versions that pyproject.toml allows.
+	$(or $(UV),$(BIN)/uv) --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(or $(UV),$(BIN)/uv) pip compile --quiet --upgrade --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --all-extras --group dev \
+	  --output-file requirements.lock pyproject.toml
+
+clean: ## Remove the environment, caches and build output.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The package itself is built with the back end from the lock file: nothing is fetched without a hash.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "headrace needs Python 3.11 or newer: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+ifneq ($(UV),)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+else
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+endif
+	@touch $@

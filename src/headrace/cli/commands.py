@@ -1,0 +1,56 @@
+"""The table of commands, and how one is loaded when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.main import get_command
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "Operate": {
+        "status": "Show how far each source and each view has come.",
+    },
+}
+"""Section of the help -> command -> the line that describes it, in the order of the help."""
+
+SUMMARIES: Mapping[str, str] = {name: line for section in SECTIONS.values() for name, line in section.items()}
+
+
+def command_app() -> typer.Typer:
+    """Make the Typer application that a command's module exports as ``app``.
+
+    With one function in it, it is that command; with several, they are its sub-commands.
+    """
+    return typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class LazyCommands(Mapping[str, Any]):
+    """The commands by name; looking one up imports its module.
+
+    The module of ``training-set`` is ``headrace.cli.training_set``.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in SUMMARIES:
+            raise KeyError(name)
+        return _load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SUMMARIES)
+
+    def __len__(self) -> int:
+        return len(SUMMARIES)
+
+
+def _load(name: str) -> Any:
+    module: ModuleType = import_module(f"headrace.cli.{name.replace('-', '_')}")
+    command = get_command(module.app)
+    command.name = name
+    command.help = command.help or SUMMARIES[name]
+    return command

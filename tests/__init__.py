@@ -1,0 +1,1 @@
+"""The tests of headrace; see CONTRIBUTING.md."""

@@ -1,0 +1,48 @@
+"""Fixtures and Hypothesis profiles that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+
+# "ci" is the same on each run; "explore" looks for new examples; "bench" is the long check of the oracles.
+settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("explore", max_examples=100, deadline=None, print_blob=True)
+settings.register_profile("bench", max_examples=1000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HEADRACE_HYPOTHESIS_PROFILE", "ci"))
+
+
+def _unavailable(what: str, variable: str) -> None:
+    """Skip the test, or fail it where services are promised."""
+    if os.environ.get("HEADRACE_REQUIRE_SERVICES") == "1":
+        pytest.fail(f"{what} is required here (HEADRACE_REQUIRE_SERVICES=1); {variable} does not name one")
+    pytest.skip(f"needs {what}: set {variable}")
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """Return the root of the source tree."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> str:
+    """Return the SQLAlchemy URL of a PostgreSQL server whose databases the tests may create and drop."""
+    url = os.environ.get("HEADRACE_TEST_POSTGRES_URL", "")
+    if not url:
+        _unavailable("a PostgreSQL server", "HEADRACE_TEST_POSTGRES_URL")
+    return url
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the directory of the public data sets, which are not part of the project."""
+    directory = Path(os.environ.get("HEADRACE_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not directory.is_dir():
+        pytest.skip(f"the public data sets are not at {directory}; HEADRACE_SHARED_DATA names another place")
+    return directory

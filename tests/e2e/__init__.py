@@ -1,0 +1,1 @@
+"""A project from `headrace init` to a training set, as a user runs it."""

@@ -1,0 +1,1 @@
+"""Hypothesis against brute-force oracles."""
