@@ -1,0 +1,1 @@
+"""Definitions: entities, sources, views, services and checks, as frozen data checked when built."""
