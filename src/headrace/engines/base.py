@@ -1,0 +1,104 @@
+"""What an engine does: from silver rows to steps, some span of time after the other.
+
+An engine reads the rows that became known in ``[since, until)``, and what it carries from before,
+and returns the steps in that span with what the next span needs. Spans of any length give the
+same values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import polars as pl
+
+from headrace.definitions.views import FeatureView
+
+Known = Literal["then", "now"]
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What a view must remember at an instant to go on from there.
+
+    Parameters
+    ----------
+    until : int
+        The instant, in microseconds.
+    rows : frame, optional
+        Rows still needed one by one: those that may be picked by `last` or `first`, and for
+        sources whose rows can be updated or deleted all live ones.
+    elements : mapping of str to frame
+        For each other feature, the merged state of rows that count beyond the instant: keys, the
+        interval of times at which it counts, and the aggregate's own columns.
+    log : frame, optional
+        For change and snapshot sources, the primary keys of the live rows.
+    seen : frame, optional
+        For these sources, the keys of the entities that ever had a row.
+    next_row_id : int
+        For these sources, the number of entries read so far.
+    """
+
+    until: int
+    rows: pl.DataFrame | None = None
+    elements: dict[str, pl.DataFrame] = field(default_factory=dict)
+    log: pl.DataFrame | None = None
+    seen: pl.DataFrame | None = None
+    next_row_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The outcome for one span of time.
+
+    Parameters
+    ----------
+    steps : frame
+        The entity's keys, ``valid_from``, ``event_time`` and a column a feature; sorted by keys and
+        ``valid_from``.
+    carry : Carry
+        What the next span needs.
+    non_finite : mapping of str to int
+        How many NaN or infinite values a column had, which count as null.
+    """
+
+    steps: pl.DataFrame
+    carry: Carry
+    non_finite: dict[str, int]
+
+
+class Engine(Protocol):
+    """Computes a view's steps."""
+
+    def compute(
+        self,
+        view: FeatureView,
+        silver: pl.DataFrame,
+        carry: Carry | None,
+        since: int,
+        until: int,
+        *,
+        known: Known = "then",
+        opening: bool = False,
+        steps: bool = True,
+    ) -> Computed:
+        """Compute the steps of a view within ``[since, until)``.
+
+        Parameters
+        ----------
+        view : FeatureView
+            The view.
+        silver : frame
+            Rows of the source's silver table that became known in the span, with headrace's columns.
+        carry : Carry or None
+            What was carried from before; None at the beginning.
+        since, until : int
+            The span, in microseconds.
+        known : str
+            ``"then"`` uses the time at which rows became known, ``"now"`` only that at which they happened.
+        opening : bool
+            Also give each known entity a step at `since`: where a table of steps begins there.
+        steps : bool
+            Whether steps are wanted at all, or only the carry.
+        """
+        ...

@@ -1,0 +1,104 @@
+"""What a span leaves to the next: rows that may still be picked, and merged state of what still counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from headrace.engines.polars_features import Plan
+from headrace.engines.polars_steps import EVENT_TIME, Block, Counted, Elements
+from headrace.timeline.arrays import Bools, Ints
+
+
+def kept_rows(block: Block, plans: list[Plan], until: int) -> Bools:
+    """Which rows of a source that only adds may yet be picked after `until`.
+
+    Of the rows that count over the same interval from then on, only the best can win.
+    """
+    keep = np.zeros(len(block.rows), dtype=bool)
+    keep[_best(block, block.counted[EVENT_TIME], until, 1, newest=True)] = True
+    for plan in plans:
+        if plan.ordered:
+            n, newest = plan.feature.n or 1, plan.feature.function != "first"
+            keep[_best(block, block.counted[plan.slot], until, n, newest=newest)] = True
+    return keep
+
+
+def _best(block: Block, rows: Counted, until: int, n: int, *, newest: bool) -> Ints:
+    alive = rows.end > until
+    row, end = rows.row[alive], rows.end[alive]
+    start = np.maximum(rows.start[alive], until - 1)
+    rank = -row if newest else row
+    order = np.lexsort((rank, end, start, block.group[row]))
+    row, start, end = row[order], start[order], end[order]
+    group = block.group[row]
+    fresh = np.ones(len(row), dtype=bool)
+    fresh[1:] = (group[1:] != group[:-1]) | (start[1:] != start[:-1]) | (end[1:] != end[:-1])
+    place = np.arange(len(row))
+    nth = place - np.maximum.accumulate(np.where(fresh, place, 0))
+    return row[nth < n]
+
+
+def compacted(plan: Plan, elements: Elements, until: int) -> Elements:
+    """Merge the contributions that count over the same interval after `until` into one each.
+
+    What has begun is remembered as begun just before `until`, so that it makes no step of its own.
+    """
+    aggregate = plan.aggregate
+    alive = elements.end > until
+    group, end = elements.group[alive], elements.end[alive]
+    start = np.maximum(elements.start[alive], until - 1)
+    payload = {name: column[alive] for name, column in elements.payload.items()}
+    apart = [payload[name] for name in aggregate.discriminators]
+    columns = [*reversed(apart), end, start, group]
+    order = np.lexsort(columns)
+    fresh = np.zeros(len(order), dtype=bool)
+    fresh[:1] = True
+    for column in columns:
+        ordered = column[order]
+        fresh[1:] |= ordered[1:] != ordered[:-1]
+    into = np.empty(len(order), dtype=np.int64)
+    into[order] = np.cumsum(fresh) - 1
+    heads = order[fresh]
+    kept = {name: payload[name][heads] for name in aggregate.discriminators}
+    rest = {name: column for name, column in payload.items() if name not in kept}
+    merged = {**kept, **aggregate.compact(rest, into, len(heads))}
+    return Elements(group[heads], start[heads], end[heads], merged, elements.values)
+
+
+def coded(elements: Elements) -> Elements:
+    """Values that are compared as whole numbers: places among the sorted different values."""
+    if elements.values is None:
+        return elements
+    different = elements.values.unique().sort()
+    codes = elements.values.rank("dense").cast(pl.Int64) - 1
+    return replace(elements, payload={"value": codes.to_numpy()}, values=different)
+
+
+def concatenated(one: Elements, other: Elements) -> Elements:
+    """The contributions of both, not yet coded."""
+    both = ((one.group, other.group), (one.start, other.start), (one.end, other.end))
+    payload = {name: np.concatenate([one.payload[name], other.payload[name]]) for name in other.payload}
+    values = None
+    if one.values is not None and other.values is not None:
+        values = pl.concat([one.values.alias("value"), other.values.alias("value")], how="vertical")
+    return Elements(*(np.concatenate(pair) for pair in both), payload, values)
+
+
+def as_frame(elements: Elements, keys: pl.DataFrame) -> pl.DataFrame:
+    """Merged state with the entities' keys, one row an entity, in place of their numbers."""
+    columns = [pl.Series(name, column) for name, column in elements.payload.items()]
+    if elements.values is not None:
+        columns = [elements.values.gather(pl.Series(elements.payload["value"])).alias("value")]
+    spans = [pl.Series("_hr_start", elements.start), pl.Series("_hr_end", elements.end)]
+    return pl.DataFrame([*keys[pl.Series(elements.group)], *spans, *columns])
+
+
+def from_frame(frame: pl.DataFrame, group: Ints, by_value: bool) -> Elements:
+    """The inverse of `as_frame`, the entities numbered anew."""
+    names = [] if by_value else [name for name in frame.columns if not name.startswith("_hr_")]
+    payload = {name: frame[name].to_numpy() for name in names}
+    values = frame["value"] if by_value else None
+    return Elements(group, frame["_hr_start"].to_numpy(), frame["_hr_end"].to_numpy(), payload, values)
