@@ -107,13 +107,14 @@ def silver(source: Source, rows: Rows) -> pl.DataFrame:
 
 
 def _frame(source: Source, rows: Rows) -> pl.DataFrame:
-    extra = {"_op": pl.String, "_known": _INSTANT, "_snapshot": pl.Date}
-    wanted = dict(polars_schema(source.schema))
-    wanted |= {"_op": pl.String, "_known": _INSTANT} if isinstance(source, ChangeSource) else {}
-    wanted |= {"_snapshot": pl.Date} if isinstance(source, SnapshotSource) else {}
+    wanted: dict[str, pl.DataType] = dict(polars_schema(source.schema))
+    if isinstance(source, ChangeSource):
+        wanted |= {"_op": pl.String(), "_known": _INSTANT}
+    if isinstance(source, SnapshotSource):
+        wanted |= {"_snapshot": pl.Date()}
     if isinstance(rows, pl.DataFrame):
         for name in rows.columns:
-            if name not in wanted and name not in extra:
+            if name not in wanted:
                 raise UnknownNameError.of("column", name, wanted, f"source '{source.name}', rows")
         return rows.with_columns(pl.lit(None).alias(n) for n in wanted if n not in rows.columns).select(
             pl.col(name).cast(dtype) for name, dtype in wanted.items()
@@ -144,7 +145,7 @@ def _available(source: Source) -> pl.Expr:
 
 
 def _known(source: Source, frame: pl.DataFrame, happened: pl.Expr) -> pl.Expr:
-    after = int(source.known_after)  # type: ignore[call-overload]
+    after = source.known_after_us
     if isinstance(source, SnapshotSource):
         return pl.col("_hr_snapshot").dt.epoch("us") + after
     known = pl.coalesce("_hr_available", happened).dt.epoch("us") + after

@@ -254,5 +254,5 @@ def instant_text(microseconds: int) -> str:
     if microseconds >= FOREVER:
         return "never"
     if microseconds <= BEGINNING:
-        return "the beginning"
+        return "beginning"
     return (_EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")

@@ -71,7 +71,7 @@ def _read_scalar(value: Any, place: Place) -> Any:
 
 
 def _write_columns(value: tuple[str, ...]) -> Any:
-    return value[0] if len(value) == 1 else list(value)
+    return value[0] if len(value) == 1 else list(value) or None
 
 
 def _read_columns(value: Any, place: Place) -> tuple[str, ...]:

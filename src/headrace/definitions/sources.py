@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from headrace.definitions.checks import Check
@@ -18,7 +18,7 @@ from headrace.definitions.locations import Files, Location
 from headrace.definitions.names import checked_columns, checked_name
 from headrace.definitions.personal import Mask
 from headrace.errors import DefinitionError, TimeError, UnknownNameError
-from headrace.types import DataType, duration, instant
+from headrace.types import BEGINNING, DataType, duration, instant
 
 Columns = str | Sequence[str] | None
 ON_ADDED = ("evolve", "quarantine", "stop")
@@ -53,7 +53,8 @@ class Source:
     max_future : duration
         How far a row's time may lie after its arrival.
     complete_from : time, optional
-        From when on the source has every row; lifetime aggregates need the beginning of the data.
+        From when on the source has every row, or ``"beginning"``: lifetime aggregates need that. A source
+        that says nothing is taken to begin with its data.
     dedupe_on : str or sequence of str, optional
         The columns that identify a row.
     dedupe_within : duration
@@ -107,7 +108,7 @@ class Source:
         for name in ("dedupe_on", "required"):
             self._set(name, as_columns(getattr(self, name)))
         if self.complete_from is not None:
-            self._set("complete_from", instant(self.complete_from))
+            self._set("complete_from", BEGINNING if self.complete_from == "beginning" else instant(self.complete_from))
         self._set("schema", MappingProxyType(dict(self.schema)))
         self._set("personal", MappingProxyType(dict(self.personal)))
         self._set("contract", tuple(self.contract))
@@ -127,7 +128,34 @@ class Source:
         """The columns that tell one row from another; empty if nothing does."""
         return as_columns(self.dedupe_on)
 
+    @property
+    def known_after_us(self) -> int:
+        """`known_after` in microseconds."""
+        return cast(int, self.known_after)
+
+    @property
+    def max_lateness_us(self) -> int:
+        """`max_lateness` in microseconds."""
+        return cast(int, self.max_lateness)
+
+    @property
+    def max_future_us(self) -> int:
+        """`max_future` in microseconds."""
+        return cast(int, self.max_future)
+
+    @property
+    def dedupe_within_us(self) -> int:
+        """`dedupe_within` in microseconds."""
+        return cast(int, self.dedupe_within)
+
+    @property
+    def complete_from_us(self) -> int | None:
+        """`complete_from` in microseconds since 1970 UTC."""
+        return cast("int | None", self.complete_from)
+
     def _check_columns(self) -> None:
+        if self.event_time is None and not isinstance(self, SnapshotSource):
+            raise DefinitionError(f"{self.where}: event_time is needed: the column that says when a row happened.")
         named = [self.event_time, self.available_time, self.sequence, *self.identity, *as_columns(self.required)]
         named += [*self.personal, *(check.column for check in self.contract)]
         for column in named:

@@ -102,6 +102,7 @@ class OnDemand:
         """Check the outputs and find the dotted path."""
         checked_name("on-demand", self.name)
         object.__setattr__(self, "path", self.path or dotted_path(self.function))
+        object.__setattr__(self, "inputs", tuple(self.inputs))
         if not self.outputs:
             raise DefinitionError(f"on_demand '{self.name}' declares no outputs: outputs={{'available': hr.Bool}}.")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
+from typing import cast
 
 from headrace.definitions.aggregations import Aggregation
 from headrace.definitions.checks import Check
@@ -16,7 +17,7 @@ from headrace.definitions.sources import ChangeSource, SnapshotSource, Source, a
 from headrace.definitions.transforms import Transform
 from headrace.definitions.windows import Hopping, Lifetime, Sliding
 from headrace.errors import DefinitionError, UnknownNameError
-from headrace.types import DataType, duration
+from headrace.types import BEGINNING, DataType, duration, instant_text
 
 
 @dataclass(frozen=True)
@@ -119,19 +120,29 @@ class FeatureView:
         return isinstance(self.source, ChangeSource | SnapshotSource)
 
     @property
+    def ttl_us(self) -> int | None:
+        """`ttl` in microseconds."""
+        return cast("int | None", self.ttl)
+
+    @property
+    def resolution_us(self) -> int | None:
+        """`resolution` in microseconds."""
+        return cast("int | None", self.resolution)
+
+    @property
+    def freshness_us(self) -> int | None:
+        """`freshness` in microseconds."""
+        return cast("int | None", self.freshness)
+
+    @property
     def history_us(self) -> int:
         """How far back a row can still be inside a window, in microseconds; lifetimes count as none."""
         lengths = [
-            w.size + w.hop + (self.source.max_lateness if isinstance(w, Hopping) else 0)  # type: ignore[operator]
+            w.size + w.hop + (self.source.max_lateness_us if isinstance(w, Hopping) else 0)
             for w in (feature.window for feature in self.features.values())
             if isinstance(w, Sliding | Hopping)
         ]
         return max(lengths, default=0)
-
-    @property
-    def has_lifetime(self) -> bool:
-        """Whether some aggregate needs every row since the beginning (last and first age otherwise)."""
-        return any(isinstance(f.window, Lifetime) for f in self.features.values())
 
     def feature_type(self, name: str, schema: dict[str, DataType] | None = None) -> DataType:
         """The type of a feature, from the source's schema or that of the transformed rows."""
@@ -186,6 +197,12 @@ class FeatureView:
                 )
             if name in self.entity_keys:
                 raise DefinitionError(f"{self.place}: feature '{name}' has the name of a key of its entity.")
+            if self._misses_rows(feature):
+                raise DefinitionError(
+                    f"{self.place}, feature '{name}': a lifetime {feature.function} needs every row since the beginning, "
+                    f"but {self.source.where} is complete only from {instant_text(self.source.complete_from_us or 0)}. "
+                    "Take a window, or declare complete_from='beginning' if that is true."
+                )
             if self.mutable and not feature.rule.on_changes:
                 raise DefinitionError(
                     f"{self.place}, feature '{name}': {feature.function} is a sketch, and a sketch can't forget a row "
@@ -197,6 +214,12 @@ class FeatureView:
         for check in self.checks:
             if check.column not in self.features:
                 raise UnknownNameError.of("feature", check.column, self.features, f"{self.place}, checks")
+
+    def _misses_rows(self, feature: Aggregation) -> bool:
+        """Whether a lifetime aggregate would lack rows from before the source is complete; the newest row suffices for `last`."""
+        start = self.source.complete_from_us
+        declared_later = start is not None and start > BEGINNING
+        return declared_later and isinstance(feature.window, Lifetime) and not feature.rule.ages
 
     def __getitem__(self, names: str | list[str] | tuple[str, ...]) -> Selection:
         """Choose features: ``view["wait_mean_5m"]`` or ``view[["a", "b"]]``."""

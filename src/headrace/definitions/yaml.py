@@ -52,7 +52,7 @@ def from_yaml(text: str, *, name: str = "", resolve: Resolve = function_at) -> D
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
-        lines = _lines(node)
+        lines = _lines(node, name)
         document = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         raise DefinitionError(f"{name or 'the document'} is no valid YAML: {error}") from error
@@ -68,7 +68,7 @@ def _located(path: Path, lines: dict[Path, int], name: str) -> str:
     return f" ({', '.join(part for part in (name, line) if part)})" if name or line else ""
 
 
-def _lines(node: Node | None) -> dict[Path, int]:
+def _lines(node: Node | None, name: str) -> dict[Path, int]:
     lines: dict[Path, int] = {}
     open_nodes: list[tuple[Path, Any]] = [((), node)]
     seen: set[int] = set()
@@ -78,7 +78,7 @@ def _lines(node: Node | None) -> dict[Path, int]:
             continue
         seen.add(id(inner))
         if isinstance(inner, MappingNode):
-            open_nodes += _children(inner, path, lines)
+            open_nodes += _children(inner, path, lines, name)
         elif isinstance(inner, SequenceNode):
             for index, item in enumerate(inner.value):
                 lines[(*path, index)] = item.start_mark.line + 1
@@ -86,13 +86,15 @@ def _lines(node: Node | None) -> dict[Path, int]:
     return lines
 
 
-def _children(node: MappingNode, path: Path, lines: dict[Path, int]) -> list[tuple[Path, Any]]:
+def _children(node: MappingNode, path: Path, lines: dict[Path, int], name: str) -> list[tuple[Path, Any]]:
     found = []
     for key, value in node.value:
         at = (*path, str(key.value))
-        line = key.start_mark.line + 1
-        if at in lines:
-            raise DefinitionError(f"{Place(at)} (line {line}): the key stands twice, first in line {lines[at]}.")
-        lines[at] = line
+        first = lines.get(at)
+        lines[at] = key.start_mark.line + 1
+        if first is not None:
+            raise DefinitionError(
+                f"{Place(at)}{_located(at, lines, name)}: the key stands twice, first in line {first}."
+            )
         found.append((at, value))
     return found

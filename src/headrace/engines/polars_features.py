@@ -108,7 +108,7 @@ class Plan:
         if isinstance(dtype, pl.Decimal):
             scale = dtype.scale
             precision = 18 if function == "sum" else dtype.precision
-            return (series.cast(pl.Decimal(38, scale)) / 10**scale).cast(pl.Decimal(precision, scale))
+            return pl.Series((series.cast(pl.Decimal(38, scale)) / 10**scale).cast(pl.Decimal(precision, scale)))
         return series if function == "sum" else series.cast(dtype)
 
 

@@ -94,10 +94,10 @@ def _known_at(source: Source, schema: pl.Schema, known: Known) -> pl.Expr:
         measured = pl.col("_hr_snapshot").dt.epoch("us")
         if source.available_time is not None and known == "then":
             measured = pl.max_horizontal(measured, pl.col("_hr_available").dt.epoch("us"))
-        return measured if known == "now" else measured + cast(int, source.known_after)
+        return measured if known == "now" else measured + source.known_after_us
     if known == "now":
         return happened
-    return pl.coalesce(pl.col("_hr_available").dt.epoch("us"), happened) + cast(int, source.known_after)
+    return pl.coalesce(pl.col("_hr_available").dt.epoch("us"), happened) + source.known_after_us
 
 
 def _normalised(view: FeatureView, frame: pl.DataFrame, known: Known) -> pl.DataFrame:

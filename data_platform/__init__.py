@@ -1,0 +1,1 @@
+"""The ride-hailing reference platform built on headrace."""

@@ -1,0 +1,144 @@
+"""Laying out a table anew: few large files, each partition sorted by entity and time.
+
+Sorted files beat a Z-order of raw values: with ids up to a thousand and times up to a million, a
+Z-ordered file spans all ids, and a reader of one entity opens every file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from headrace.lake.base import DataFile, StagedFile, Table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MEGABYTE: Final = 1_000_000
+SMALL_BYTES: Final = 128 * MEGABYTE
+TARGET_BYTES: Final = 512 * MEGABYTE
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizeReport:
+    """What `optimize` did.
+
+    Attributes
+    ----------
+    partitions : int
+        How many were rewritten.
+    files_before, files_after : int
+        Their files.
+    bytes_before, bytes_after : int
+        Their sizes.
+    """
+
+    partitions: int = 0
+    files_before: int = 0
+    files_after: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+    def plus(self, before: Sequence[DataFile], after: Sequence[StagedFile]) -> OptimizeReport:
+        """The report with one more partition."""
+        return OptimizeReport(
+            self.partitions + 1,
+            self.files_before + len(before),
+            self.files_after + len(after),
+            self.bytes_before + sum(file.size_bytes for file in before),
+            self.bytes_after + sum(file.size_bytes for file in after),
+        )
+
+
+def optimize(
+    table: Table,
+    keys: Sequence[str],
+    time: str | None,
+    target_bytes: int = TARGET_BYTES,
+    progress: Callable[[int, int], None] | None = None,
+) -> OptimizeReport:
+    """Rewrite partitions of many small files into few, sorted by `keys` and `time`.
+
+    Rows do not change, and older versions stay readable. A partition of one file, or of files that
+    are all large already, is left alone. Each partition is a commit of its own, so a kill loses no
+    more than the partition at hand.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    keys : sequence of str
+        The columns to sort by first: an entity's keys, or a row's identity.
+    time : str, optional
+        The column to sort by within equal keys.
+    target_bytes : int
+        How large a file should be (128 MB to 1 GB suit most readers).
+    progress : callable, optional
+        Called with the partitions done and their number.
+
+    Returns
+    -------
+    OptimizeReport
+
+    Raises
+    ------
+    ConflictError
+        If another writer replaced a partition meanwhile.
+    """
+    report = OptimizeReport()
+    todo = [files for files in _partitions(table) if needs_rewriting(files, target_bytes)]
+    order = [*keys, *([time] if time else [])]
+    for done, files in enumerate(todo):
+        staged = _rewritten(table, files, order, target_bytes)
+        table.rewrite(files, staged, {"operation": "optimize"})
+        report = report.plus(files, staged)
+        if progress:
+            progress(done + 1, len(todo))
+    return report
+
+
+def needs_rewriting(files: Sequence[DataFile], target_bytes: int = TARGET_BYTES) -> bool:
+    """Whether fewer files would do: more than one is small."""
+    small_bytes = min(SMALL_BYTES, target_bytes // 2)
+    return sum(file.size_bytes < small_bytes for file in files) > 1
+
+
+def _partitions(table: Table) -> list[list[DataFile]]:
+    found: dict[tuple[tuple[str, str], ...], list[DataFile]] = defaultdict(list)
+    for file in table.files():
+        found[tuple(sorted(file.partition.items()))].append(file)
+    return [found[partition] for partition in sorted(found)]
+
+
+def _rewritten(table: Table, files: Sequence[DataFile], order: list[str], target_bytes: int) -> list[StagedFile]:
+    parts = math.ceil(sum(file.size_bytes for file in files) / target_bytes)
+    rows = table.scan_files(files)
+    ranges = [rows] if parts == 1 or not order else _ranges(rows, order[0], parts)
+    staged = []
+    for part in ranges:
+        frame = part.collect().sort(order, maintain_order=True) if order else part.collect()
+        if frame.height:
+            staged.append(table.stage(frame, files[0].partition))
+    return staged
+
+
+def _ranges(rows: pl.LazyFrame, key: str, parts: int) -> list[pl.LazyFrame]:
+    """Split rows by ranges of `key`, so that only one of them is in memory at a time."""
+    import polars as pl
+
+    keys = rows.select(key).collect().to_series().sort()
+    cuts = keys.gather([len(keys) * part // parts for part in range(1, parts)]).unique().drop_nulls().to_list()
+    column = pl.col(key)
+    bounds = [None, *cuts, None]
+    return [
+        rows.filter(
+            (column.is_null() if low is None else pl.lit(value=False))
+            | ((column >= low if low is not None else pl.lit(value=True))
+               & (column < high if high is not None else pl.lit(value=True)))
+        )
+        for low, high in pairwise(bounds)
+    ]  # fmt: skip

@@ -1,0 +1,75 @@
+"""What a backfill carries from span to span, kept between runs so that the next need not start over.
+
+A saved carry is good as long as silver got no row since that became known before its instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import xxhash
+
+from headrace.engines.base import Carry
+from headrace.lake.states import SavedState, save_state, saved_states
+from headrace.types import FOREVER
+
+if TYPE_CHECKING:
+    from headrace.lake.base import Commit
+
+KEEP = 6
+_ELEMENT = "element-"
+_SINGLE = ("rows", "log", "seen")
+
+
+def save_carry(folder: Path, carry: Carry, silver_version: int) -> None:
+    """Save a carry, and forget the oldest beyond `KEEP`."""
+    frames = {name: frame for name in _SINGLE if (frame := getattr(carry, name)) is not None}
+    frames |= {_ELEMENT + name: frame for name, frame in carry.elements.items()}
+    note = {"until": carry.until, "silver_version": silver_version, "next_row_id": carry.next_row_id}
+    save_state(folder, f"{carry.until:020d}-{silver_version:08d}", frames, note)
+    for old in _by_age(saved_states(folder))[:-KEEP]:
+        old.delete()
+
+
+def best_carry(folder: Path, at: int, silver_version: int, silver_commits: Iterable[Commit]) -> Carry | None:
+    """The latest saved carry at or before an instant that is still good at a version of silver."""
+    commits = list(silver_commits)
+    good = [s for s in saved_states(folder) if s.note["until"] <= at and _holds(s, silver_version, commits)]
+    return _read(max(good, key=lambda s: int(s.note["until"]))) if good else None
+
+
+def carry_digest(carry: Carry) -> str:
+    """Equal for equal carries: to see whether a change of history still matters at an instant."""
+    digest = xxhash.xxh3_128()
+    frames = {name: getattr(carry, name) for name in _SINGLE} | carry.elements
+    for name, frame in sorted(frames.items()):
+        if frame is not None:
+            digest.update(f"{name}:{frame.schema}".encode())
+            digest.update(_sorted(frame).hash_rows(seed=1).to_numpy().tobytes())
+    return f"{carry.until}-{digest.hexdigest()}"
+
+
+def _sorted(frame: pl.DataFrame) -> pl.DataFrame:
+    flat = [name for name, dtype in frame.schema.items() if not dtype.is_nested()]
+    return frame.sort(flat) if flat else frame
+
+
+def _holds(state: SavedState, silver_version: int, commits: list[Commit]) -> bool:
+    made = int(state.note["silver_version"])
+    lowest = min(made, silver_version)
+    changed = (int(c.metadata.get("min_known_us", FOREVER)) for c in commits if c.version > lowest)
+    return all(known >= state.note["until"] for known in changed)
+
+
+def _read(state: SavedState) -> Carry:
+    frames = state.frames()
+    elements = {name.removeprefix(_ELEMENT): f for name, f in frames.items() if name.startswith(_ELEMENT)}
+    single = {name: frames.get(name) for name in _SINGLE}
+    return Carry(int(state.note["until"]), elements=elements, next_row_id=int(state.note["next_row_id"]), **single)
+
+
+def _by_age(states: list[SavedState]) -> list[SavedState]:
+    return sorted(states, key=lambda s: s.path.stat().st_mtime_ns)

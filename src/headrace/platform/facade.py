@@ -1,0 +1,145 @@
+"""The platform as one object: a thin method for each use case."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.definitions.project import Definitions
+from headrace.platform.context import Context
+from headrace.platform.project import load_definitions
+from headrace.platform.settings import read_settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from headrace.definitions.services import FeatureService
+    from headrace.engines.base import Known
+    from headrace.platform.backfill import BackfillReport, Progress
+    from headrace.platform.plan import Plan
+
+Time = str | int | date | datetime
+
+
+def now_us() -> int:
+    """Now, in microseconds since 1970 UTC."""
+    return time.time_ns() // 1_000
+
+
+class Platform:
+    """A project: its definitions, and what can be done with them.
+
+    Parameters
+    ----------
+    context : Context
+        The project; `Platform.open` makes it from a folder.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    @classmethod
+    def open(cls, path: str | Path = ".", *, clock: Callable[[], int] = now_us) -> Platform:
+        """Open the project in a folder.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder of ``headrace.toml``.
+        clock : callable
+            Now, in microseconds UTC; for tests.
+
+        Raises
+        ------
+        SettingsError
+            If there is no project, or its settings are wrong.
+        DefinitionError
+            If a definition is wrong.
+        """
+        from headrace.lake.delta import DeltaLake
+        from headrace.registry.sql import SqlRegistry
+
+        root = Path(path).resolve()
+        settings = read_settings(root, os.environ)
+        definitions = load_definitions(root, settings)
+        registry = SqlRegistry(settings.registry_url(root))
+        return cls(Context(root, settings, definitions, registry, DeltaLake(settings.lake_location(root)), clock))
+
+    @property
+    def definitions(self) -> Definitions:
+        """The definitions as the project's files say now."""
+        return self.context.definitions
+
+    def plan(self) -> Plan:
+        """What `apply` would change, and what it would cost; see `headrace.platform.plan`."""
+        from headrace.platform.plan import plan
+
+        return plan(self.context)
+
+    def apply(self) -> Plan:
+        """Put the definitions in force; see `headrace.platform.apply`."""
+        from headrace.platform.apply import apply
+
+        return apply(self.context, by=_user())
+
+    def backfill(
+        self,
+        view: str,
+        start: Time | None = None,
+        end: Time | None = None,
+        *,
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> BackfillReport:
+        """Compute a view's steps within ``[start, end)``; see `headrace.platform.backfill`."""
+        from headrace.platform.backfill import backfill
+
+        return backfill(self.context, view, start, end, progress=progress)
+
+    def training_set(
+        self,
+        labels: Any,
+        service: str | FeatureService,
+        time: str = "label_time",
+        *,
+        known: Known = "then",
+        on_incomplete: str = "raise",
+        statuses: bool = False,
+        to: str | Path | None = None,
+    ) -> Any:
+        """Join features to labels as they were known; see `headrace.platform.training_set`."""
+        from headrace.platform.training_set import Options, training_set
+
+        options = Options(time, known, on_incomplete, statuses)
+        return training_set(self.context, labels, service, options, None if to is None else Path(to))
+
+    def rebuild(self, manifest: str | Path, to: str | Path) -> pl.DataFrame:
+        """Make a training set again from its manifest, to the byte; see `headrace.platform.rebuild`."""
+        from headrace.platform.rebuild import rebuild
+
+        return rebuild(self.context, Path(manifest), Path(to))
+
+    def history(
+        self, view: str, key: Mapping[str, Any], start: Time | None = None, end: Time | None = None
+    ) -> pl.DataFrame:
+        """The steps of one entity; see `headrace.platform.history`."""
+        from headrace.platform.history import history
+
+        return history(self.context, view, key, start, end)
+
+    def snapshot(self, service: str | FeatureService, at: Time, entities: Any = None) -> Any:
+        """The features of many entities at one time; see `headrace.platform.history.snapshot`."""
+        from headrace.platform.history import snapshot
+
+        return snapshot(self.context, service, at, entities)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return ""

@@ -1,0 +1,111 @@
+"""Looking at one entity, or at all of them at one time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import polars as pl
+
+from headrace.definitions.services import FeatureService
+from headrace.engines.polars_types import to_polars
+from headrace.errors import DefinitionError, UnknownNameError
+from headrace.platform.gold import DAY_COLUMN, Gold
+from headrace.platform.reading import pinned_version
+from headrace.platform.training_set import Options, training_set
+from headrace.types import instant
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from headrace.platform.context import Context
+
+AT = "at"
+
+
+def history(
+    context: Context,
+    view_name: str,
+    key: Mapping[str, Any],
+    start: str | int | date | datetime | None = None,
+    end: str | int | date | datetime | None = None,
+) -> pl.DataFrame:
+    """The steps of one entity: when each of its values held.
+
+    Parameters
+    ----------
+    context : Context
+        The project.
+    view_name : str
+        The view.
+    key : mapping of str to value
+        The entity.
+    start, end : time, optional
+        Steps within ``[start, end)``.
+
+    Returns
+    -------
+    frame
+        ``valid_from``, ``event_time`` and the features, oldest first.
+    """
+    view = context.definitions.view(view_name)
+    for name in (*key, *view.entity_keys):
+        if name not in view.entity_keys or name not in key:
+            raise UnknownNameError.of("key", name, view.entity_keys, f"{view.place}, key {dict(key)}")
+    gold = Gold.of(context.lake, view)
+    scan = gold.table.scan(pinned_version(gold)).filter(
+        [pl.col(name) == pl.lit(value).cast(to_polars(view.entity_keys[name])) for name, value in key.items()] or [True]
+    )
+    for bound, keep in ((start, pl.Expr.ge), (end, pl.Expr.lt)):
+        if bound is not None:
+            scan = scan.filter(keep(pl.col("valid_from"), pl.lit(instant(bound)).cast(pl.Datetime("us", "UTC"))))
+    return scan.drop(DAY_COLUMN, *view.entity_keys).sort("valid_from").collect()
+
+
+def snapshot(
+    context: Context, service_name: str | FeatureService, at: str | int | date | datetime, entities: Any = None
+) -> Any:
+    """The features of many entities at one time, to score in batch.
+
+    Parameters
+    ----------
+    context : Context
+        The project.
+    service_name : str or FeatureService
+        Which features.
+    at : time
+        When.
+    entities : frame, optional
+        The entities: key columns, and what on-demand features ask for. All known ones by default, for a
+        service whose views have the same keys.
+    """
+    service = service_name if isinstance(service_name, FeatureService) else context.definitions.service(service_name)
+    moment = pl.lit(instant(at)).cast(pl.Datetime("us", "UTC"))
+    rows = _known_entities(context, service) if entities is None else _as_polars(entities)
+    return training_set(context, rows.with_columns(moment.alias(AT)), service, Options(time=AT))
+
+
+def _as_polars(entities: Any) -> pl.DataFrame:
+    import narwhals as nw
+
+    return cast(pl.DataFrame, nw.from_native(entities, eager_only=True).to_polars())
+
+
+def _known_entities(context: Context, service: FeatureService) -> pl.DataFrame:
+    keys = {tuple(chosen.key_columns.values()) for chosen in service.read_selections if chosen.key_columns}
+    if len(keys) > 1 or service.request:
+        needed = sorted({column for names in keys for column in names} | set(service.request))
+        raise DefinitionError(
+            f"service '{service.name}': its entities can't be listed by themselves. Pass entities= with {', '.join(needed)}."
+        )
+    frames = []
+    for chosen in service.read_selections:
+        if chosen.key_columns:
+            gold = Gold.of(context.lake, chosen.view)
+            frames.append(gold.table.scan(pinned_version(gold)).select(
+                pl.col(key).alias(column) for key, column in chosen.key_columns.items()).unique())  # fmt: skip
+    if not frames:
+        return pl.DataFrame({"_hr_one": np.zeros(1)}).select([])
+    everyone = pl.concat(frames).unique()
+    return everyone.sort(pl.all()).collect()

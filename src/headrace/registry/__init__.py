@@ -1,0 +1,1 @@
+"""The registry: which definitions are in force, and which were before."""
