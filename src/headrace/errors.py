@@ -7,6 +7,7 @@
     │   ├── UnknownNameError   a name is not there: says the nearest right one
     │   └── TransformError     a transform is not row-wise, or lost its rows
     ├── TimeError              a naive time, an unknown zone, a malformed duration
+    ├── SettingsError          headrace.toml, or an environment variable, is missing or wrong
     ├── SourceError            input can't be read: missing, truncated, empty, of the wrong form
     │   ├── SchemaChangedError a column was dropped or retyped upstream
     │   └── RejectedError      too large a share of a batch failed its contract
@@ -71,6 +72,10 @@ class TransformError(DefinitionError):
 
 class TimeError(HeadraceError):
     """A time or a duration can't be understood without guessing."""
+
+
+class SettingsError(HeadraceError):
+    """The project's settings are missing or wrong."""
 
 
 class SourceError(HeadraceError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -64,15 +65,13 @@ def steps(
     return PolarsEngine().compute(view, silver(view.source, rows), None, _EARLY, end, known=known).steps
 
 
-def steps_in_partitions(
-    view: FeatureView, rows: Rows, cuts: Sequence[int], *, known: Known = "then"
-) -> pl.DataFrame:
+def steps_in_partitions(view: FeatureView, rows: Rows, cuts: Sequence[int], *, known: Known = "then") -> pl.DataFrame:
     """The same as `steps`, computed span by span between `cuts` (instants), the state carried over."""
     frame = silver(view.source, rows)
     bounds = [_EARLY, *cuts, _LATE]
     carry: Carry | None = None
     found = []
-    for since, until in zip(bounds[:-1], bounds[1:], strict=True):
+    for since, until in pairwise(bounds):
         arrived = frame.filter(pl.col("_hr_known").dt.epoch("us").is_between(since, until, closed="left"))
         computed = PolarsEngine().compute(view, arrived, carry, since, until, known=known)
         carry = computed.carry
@@ -80,9 +79,7 @@ def steps_in_partitions(
     return pl.concat(found).sort([*view.entity_keys, "valid_from"])
 
 
-def value_at(
-    steps: pl.DataFrame, key: Mapping[str, Any], at: str | int | datetime
-) -> dict[str, Any] | None:
+def value_at(steps: pl.DataFrame, key: Mapping[str, Any], at: str | int | datetime) -> dict[str, Any] | None:
     """The values of one entity at a time, with the step's ``event_time``; None where there is none yet."""
     moment = instant(at)
     mine = steps.filter([pl.col(name) == value for name, value in key.items()])
@@ -100,10 +97,12 @@ def silver(source: Source, rows: Rows) -> pl.DataFrame:
     frame = frame.with_columns(_hr_available=available, _hr_arrived=happened)
     if isinstance(source, ChangeSource):
         place = pl.int_range(pl.len()).cast(pl.String).str.zfill(20)
-        frame = frame.with_columns(_hr_op=pl.col("_op").replace_strict(_OPS, return_dtype=pl.String), _hr_position=place)
+        frame = frame.with_columns(
+            _hr_op=pl.col("_op").replace_strict(_OPS, return_dtype=pl.String), _hr_position=place
+        )
     if isinstance(source, SnapshotSource):
         frame = frame.with_columns(_hr_snapshot=_end_of_day(pl.col("_snapshot").cast(pl.Date)))
-    return frame.with_columns(_hr_known=_known(source, frame, happened).cast(_INSTANT))
+    return frame.with_columns(_hr_known=_known(source, happened).cast(_INSTANT))
 
 
 def _frame(source: Source, rows: Rows) -> pl.DataFrame:
@@ -141,10 +140,12 @@ def _happened(source: Source, frame: pl.DataFrame) -> pl.Expr:
 
 
 def _available(source: Source) -> pl.Expr:
-    return pl.lit(None, dtype=_INSTANT) if source.available_time is None else pl.col(source.available_time).cast(_INSTANT)
+    return (
+        pl.lit(None, dtype=_INSTANT) if source.available_time is None else pl.col(source.available_time).cast(_INSTANT)
+    )
 
 
-def _known(source: Source, frame: pl.DataFrame, happened: pl.Expr) -> pl.Expr:
+def _known(source: Source, happened: pl.Expr) -> pl.Expr:
     after = source.known_after_us
     if isinstance(source, SnapshotSource):
         return pl.col("_hr_snapshot").dt.epoch("us") + after

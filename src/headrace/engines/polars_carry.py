@@ -27,7 +27,7 @@ def kept_rows(block: Block, plans: list[Plan], until: int) -> Bools:
 
 
 def _best(block: Block, rows: Counted, until: int, n: int, *, newest: bool) -> Ints:
-    alive = rows.end > until
+    alive = rows.end >= until  # an end at the instant itself makes a step in the next span
     row, end = rows.row[alive], rows.end[alive]
     start = np.maximum(rows.start[alive], until - 1)
     rank = -row if newest else row
@@ -47,7 +47,7 @@ def compacted(plan: Plan, elements: Elements, until: int) -> Elements:
     What has begun is remembered as begun just before `until`, so that it makes no step of its own.
     """
     aggregate = plan.aggregate
-    alive = elements.end > until
+    alive = elements.end >= until
     group, end = elements.group[alive], elements.end[alive]
     start = np.maximum(elements.start[alive], until - 1)
     payload = {name: column[alive] for name, column in elements.payload.items()}
@@ -84,7 +84,8 @@ def concatenated(one: Elements, other: Elements) -> Elements:
     values = None
     if one.values is not None and other.values is not None:
         values = pl.concat([one.values.alias("value"), other.values.alias("value")], how="vertical")
-    return Elements(*(np.concatenate(pair) for pair in both), payload, values)
+    group, start, end = (np.concatenate(pair) for pair in both)
+    return Elements(group, start, end, payload, values)
 
 
 def as_frame(elements: Elements, keys: pl.DataFrame) -> pl.DataFrame:

@@ -44,9 +44,13 @@ def microseconds(column: str, dtype: pl.DataType) -> pl.Expr:
 def event_rows(view: FeatureView, silver: pl.DataFrame, known: Known) -> pl.DataFrame:
     """Normalise rows that stay as they are once they happened."""
     source = view.source
-    frame = silver.with_row_index(ROW_ID).with_columns(_known_at(source, silver.schema, known).alias("_hr_a"))
-    frame = frame.with_columns(_death=pl.lit(FOREVER)).rename({"_death": "_hr_death"})
-    return _normalised(view, run_transform(view, frame), known)
+    happened = microseconds(str(source.event_time), silver.schema[str(source.event_time)])
+    frame = silver.with_row_index(ROW_ID).with_columns(
+        _known_at(source, silver.schema, known).alias("_hr_a"), pl.lit(FOREVER).alias("_hr_death")
+    )
+    # A transform may move the event time back, but a row is never known before it happened at its source.
+    frame = frame.with_columns(pl.max_horizontal(happened, "_hr_a").alias("_hr_from"))
+    return _normalised(view, run_transform(view, frame))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def change_rows(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, kn
     ended = _with_deaths(source, log, open_before, 0 if source.inclusive else 1, known)
     fresh = log.join(ended.select(ROW_ID, "_hr_death"), on=ROW_ID, how="inner", maintain_order="left")
     fresh = fresh.filter(pl.col("_hr_op").is_in(["c", "u", "r"]))
-    rows = _normalised(view, run_transform(view, fresh), known)
+    rows = _normalised(view, run_transform(view, fresh.with_columns(pl.col("_hr_a").alias("_hr_from"))))
     if carry is not None and carry.rows is not None:
         rows = pl.concat([_updated(carry.rows, ended), rows], how="vertical_relaxed")
     primary = list(as_columns(source.primary_key))
@@ -100,7 +104,7 @@ def _known_at(source: Source, schema: pl.Schema, known: Known) -> pl.Expr:
     return pl.coalesce(pl.col("_hr_available").dt.epoch("us"), happened) + source.known_after_us
 
 
-def _normalised(view: FeatureView, frame: pl.DataFrame, known: Known) -> pl.DataFrame:
+def _normalised(view: FeatureView, frame: pl.DataFrame) -> pl.DataFrame:
     """Add the columns named above, and leave out rows that belong to no entity or have not happened."""
     source = view.source
     if view.where is not None:
@@ -120,7 +124,7 @@ def _normalised(view: FeatureView, frame: pl.DataFrame, known: Known) -> pl.Data
         sequence.alias("_hr_seq"),
     )
     delta = 0 if source.inclusive else 1
-    frame = frame.with_columns((pl.max_horizontal("_hr_t", "_hr_a") + delta).alias("_hr_visible"))
+    frame = frame.with_columns((pl.max_horizontal("_hr_t", "_hr_from") + delta).alias("_hr_visible"))
     frame = frame.drop_nulls(["_hr_t", *key_columns(view)])
     return frame.select(*_needed(view, frame.schema))
 
@@ -143,7 +147,7 @@ def _needed(view: FeatureView, schema: pl.Schema) -> list[str]:
 def _log(source: ChangeSource | SnapshotSource, silver: pl.DataFrame, known: Known, first_id: int) -> pl.DataFrame:
     """The log in its order, with when each entry was known; snapshots begin by ending what was before."""
     if isinstance(source, SnapshotSource):
-        silver = _snapshots_as_log(source, silver)
+        silver = _snapshots_as_log(silver)
         order = ["_hr_snapshot", "_hr_op"]
     else:
         order = ["_hr_position"]
@@ -152,7 +156,7 @@ def _log(source: ChangeSource | SnapshotSource, silver: pl.DataFrame, known: Kno
     return frame.with_columns(_known_at(source, silver.schema, known).alias("_hr_a"))
 
 
-def _snapshots_as_log(source: SnapshotSource, silver: pl.DataFrame) -> pl.DataFrame:
+def _snapshots_as_log(silver: pl.DataFrame) -> pl.DataFrame:
     """Each snapshot as a truncate of the one before, and an insert for each of its rows."""
     rows = silver.with_columns(pl.lit("r").alias("_hr_op"))
     truncates = rows.select("_hr_snapshot").unique().with_columns(pl.lit("t").alias("_hr_op"))
@@ -188,4 +192,3 @@ def _updated(rows: pl.DataFrame, ended: pl.DataFrame) -> pl.DataFrame:
     fresh = ended.select(ROW_ID, fresh="_hr_death")
     joined = rows.join(fresh, on=ROW_ID, how="left", maintain_order="left")
     return joined.with_columns(pl.min_horizontal("_hr_death", "fresh").alias("_hr_death")).drop("fresh")
-

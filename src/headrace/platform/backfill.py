@@ -23,7 +23,6 @@ from headrace.types import BEGINNING, instant
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-
     from headrace.platform.context import Context
 
 SAVE_EVERY_SECONDS = 20.0
@@ -218,5 +217,3 @@ class _Run:
             self.view.name, self.journal.run_id, self.extent.start, self.reached, self.rows, self.steps,
             self.commits, self.non_finite, seconds,
         )  # fmt: skip
-
-

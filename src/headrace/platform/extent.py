@@ -93,7 +93,8 @@ def _default_start(gold: Gold, silver: Table, segments: list[Segment], end: int)
 def _check_order(context: Context, gold: Gold, start: int, end: int) -> None:
     if start > end:
         raise HeadraceError(
-            f"{gold.view.place}: the backfill would end at {instant_text(end)}, before it starts at {instant_text(start)}."
+            f"{gold.view.place}: the backfill would end at {instant_text(end)}, before its start at "
+            f"{instant_text(start)}. Swap them."
         )
     if end > context.clock():
         raise HeadraceError(

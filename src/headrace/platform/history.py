@@ -97,7 +97,8 @@ def _known_entities(context: Context, service: FeatureService) -> pl.DataFrame:
     if len(keys) > 1 or service.request:
         needed = sorted({column for names in keys for column in names} | set(service.request))
         raise DefinitionError(
-            f"service '{service.name}': its entities can't be listed by themselves. Pass entities= with {', '.join(needed)}."
+            f"service '{service.name}': its entities can't be listed by themselves. "
+            f"Pass entities= with {', '.join(needed)}."
         )
     frames = []
     for chosen in service.read_selections:

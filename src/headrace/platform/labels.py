@@ -77,9 +77,10 @@ def parse_labels(labels: Any, time_column: str, service: FeatureService, place: 
             raise UnknownNameError.of("column", column, frame.columns, place)
     for column in service.columns:
         if column in frame.columns:
-            raise DefinitionError(f"{place}: column '{column}' is there already; a feature of that name would overwrite it.")
+            raise DefinitionError(f"{place}: column '{column}' is there already, and a feature would overwrite it.")
     _check_time(frame, time_column, place)
-    return Labels(frame.with_columns(pl.col(time_column).dt.convert_time_zone("UTC").dt.cast_time_unit("us")), time_column, labels)
+    utc = pl.col(time_column).dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    return Labels(frame.with_columns(utc), time_column, labels)
 
 
 def _wanted(service: FeatureService) -> list[str]:
@@ -120,7 +121,9 @@ def _file(path: Path) -> pl.DataFrame:
             return pl.read_csv(path, try_parse_dates=True)
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError(f"labels: {path} can't be read: {error}. Parquet and CSV files with a header are taken.") from error
+        raise SourceError(
+            f"labels: {path} can't be read: {error}. Give Parquet, or CSV with a header."
+        ) from error
 
 
 def _like(given: nw.DataFrame[Any], result: pl.DataFrame) -> Any:

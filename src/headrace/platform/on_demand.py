@@ -62,7 +62,7 @@ def _output(item: OnDemand, name: str, made: Mapping[str, Any], n: int, place: s
     import narwhals as nw
 
     if name not in made:
-        raise TransformError(f"{place}: output '{name}' is missing from what it returned ({', '.join(made) or 'nothing'}).")
+        raise TransformError(f"{place}: output '{name}' is missing; it returned {', '.join(made) or 'nothing'}.")
     series = nw.to_native(made[name], pass_through=True)
     if not isinstance(series, pl.Series) or len(series) != n:
         found = f"{len(series)} values" if isinstance(series, pl.Series) else type(series).__name__

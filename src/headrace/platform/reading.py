@@ -68,9 +68,7 @@ def values_at(
     return judged(chosen, found.drop("_hr_place"), question.time, complete)
 
 
-def judged(
-    chosen: Selection, found: pl.DataFrame, time: Ints, complete: Bools
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def judged(chosen: Selection, found: pl.DataFrame, time: Ints, complete: Bools) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Apply completeness and ttl to the steps that were found.
 
     Parameters
@@ -106,7 +104,9 @@ def pinned_version(gold: Gold) -> int:
         If nothing has been backfilled under the view's definition.
     """
     if not gold.table.exists():
-        raise NotAppliedError(f"{gold.view.place} has never been backfilled as it is defined now. Run: headrace backfill {gold.view.name}")
+        raise NotAppliedError(
+            f"{gold.view.place} has never been backfilled as it is defined now. Run: headrace backfill {gold.view.name}"
+        )
     return gold.table.version()
 
 
@@ -178,7 +178,7 @@ def steps_at(steps: pl.DataFrame, key_names: list[str], keys: pl.DataFrame, time
         len(entities),
     )
     index = pl.Series(found)
-    return steps.drop("_hr_group")[_nullable(index, len(steps))] if len(steps) else _nothing(steps, len(time))
+    return steps.drop("_hr_group")[_nullable(index)] if len(steps) else _nothing(steps, len(time))
 
 
 def _numbered(steps: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
@@ -195,7 +195,7 @@ def _numbers(frame: pl.DataFrame, entities: pl.DataFrame, keys: list[str], n: in
     return joined["_hr_group"].fill_null(NOT_FOUND).to_numpy()
 
 
-def _nullable(index: pl.Series, n: int) -> pl.Series:
+def _nullable(index: pl.Series) -> pl.Series:
     return index.set(index < 0, None)
 
 

@@ -60,6 +60,6 @@ def _parts(span: Span, rows_a_span: int) -> list[Span]:
     pieces = -(-span.rows // rows_a_span)
     if pieces <= 1 or span.until - span.since > DAY:
         return [span]
-    length = max((span.until - span.since) // pieces, _SHORTEST)
+    length = max(-((span.since - span.until) // pieces), _SHORTEST)
     cuts = range(span.since, span.until, length)
     return [Span(cut, min(cut + length, span.until), span.rows // pieces) for cut in cuts]

@@ -54,6 +54,14 @@ class Coverage:
         """Whether the whole of ``[start, end)`` lies inside."""
         return any(low <= start and end <= high for low, high in self.intervals)
 
+    def overlaps(self, start: int, end: int) -> bool:
+        """Whether any of ``[start, end)`` lies inside."""
+        return any(low < end and start < high for low, high in self.intervals)
+
+    def contains_instant(self, time: int) -> bool:
+        """Whether one time lies inside."""
+        return any(low <= time < high for low, high in self.intervals)
+
     def __str__(self) -> str:
         """As people read it."""
         return ", ".join(f"{instant_text(a)} to {instant_text(b)}" for a, b in self.intervals) or "nothing"
