@@ -70,8 +70,6 @@ def test_day_by_day(platform: Platform) -> None:
 
 def test_an_hourly_run_only_adds(platform: Platform) -> None:
     platform.backfill("driver_now", START, START + 3600_000_000)
-    table = platform.context.lake.table("gold", "driver_now")
-    del table
     first = gold(platform)
     platform.backfill("driver_now", START + 3600_000_000, START + 7200_000_000)
     assert first.equals(gold(platform).join(first.select("driver_id", "valid_from"), on=["driver_id", "valid_from"]))
@@ -108,7 +106,7 @@ def test_spans_out_of_order(platform: Platform) -> None:
     times = [START + DAY // 2 + i * DAY // 5 for i in range(25)]
     labels = labels.with_columns(pl.Series("label_time", times).cast(pl.Datetime("us", "UTC")))
     platform.backfill("driver_now", START + 3 * DAY, END)
-    with pytest.raises(IncompleteError, match="driver_now.*lie outside"):
+    with pytest.raises(IncompleteError, match=r"driver_now.*lie outside"):
         platform.training_set(labels, "model")
     platform.backfill("driver_now", START, START + 3 * DAY)
     out_of_order = platform.training_set(labels, "model")

@@ -142,7 +142,7 @@ def test_known_now_uses_rows_from_when_they_happened(platform: Platform) -> None
 
 
 def test_labels_outside_of_what_is_complete(platform: Platform) -> None:
-    labels = some_labels(4).with_columns(pl.col("label_time") + pl.duration(days=pl.Series([0, 0, 9, 9])))
+    labels = some_labels(4).with_columns(pl.col("label_time") + pl.duration(days=pl.col("y") // 2 * 9))
     with pytest.raises(IncompleteError, match="2 of 4 times lie outside"):
         platform.training_set(labels, "model")
     made = platform.training_set(labels, "model", on_incomplete="null", statuses=True)

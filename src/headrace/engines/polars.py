@@ -13,11 +13,13 @@ import polars as pl
 from headrace.definitions.views import FeatureView
 from headrace.engines.base import Carry, Computed, Known
 from headrace.engines.polars_carry import as_frame, coded, compacted, concatenated, from_frame, kept_rows
-from headrace.engines.polars_features import Plan, Slot, plans, without_non_finite
-from headrace.engines.polars_rows import change_rows, event_rows, key_columns, order_columns
+from headrace.engines.polars_features import Plan, Slot, plans
+from headrace.engines.polars_rows import event_rows, key_columns, order_columns
 from headrace.engines.polars_steps import EVENT_TIME, Block, Counted, Elements, axis_of, counted, evaluate
 from headrace.engines.polars_types import to_polars
+from headrace.engines.polars_versions import change_rows
 from headrace.timeline.arrays import Bools, Ints
+from headrace.timeline.windows import ceil_to
 
 KEPT = "_hr_kept"
 GROUP = "_hr_group"
@@ -40,14 +42,14 @@ class PolarsEngine:
         steps: bool = True,
     ) -> Computed:
         """Compute the steps of a view within ``[since, until)``; see `Engine.compute`."""
-        arrived = _arrived(view, silver, carry, known)
-        rows, dirty = without_non_finite(arrived.rows)
+        arrived = _arrived(view, silver, carry, known, since)
+        rows = arrived.rows
         features = plans(dict(view.features), rows.schema)
         entities = _entities(view, rows, carry)
         rows, group = _numbered(view, rows, entities)
         block = _block(view, features, rows, group, entities, carry)
         found = _steps(block, features, entities, carry, since, until, opening) if steps else pl.DataFrame()
-        return Computed(found, _carried(block, features, entities, arrived, until), dirty)
+        return Computed(found, _carried(block, features, entities, arrived, until), arrived.non_finite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +58,23 @@ class _Arrived:
     log: pl.DataFrame | None
     seen: pl.DataFrame | None
     next_row_id: int
+    non_finite: dict[str, int]
 
 
-def _arrived(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, known: Known) -> _Arrived:
+def _arrived(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, known: Known, since: int) -> _Arrived:
     """The rows that this span looks at: new ones, and those kept from before."""
     if view.mutable:
-        versions = change_rows(view, silver, carry, known)
+        versions = change_rows(view, silver, carry, known, since)
         rows = versions.rows.with_columns(pl.lit(value=False).alias(KEPT))
         seen = rows.select(key_columns(view)).unique()
         if carry is not None and carry.seen is not None:
             seen = pl.concat([carry.seen, seen]).unique()
-        return _Arrived(rows, versions.log, seen, versions.next_row_id)
-    rows = event_rows(view, silver, known).with_columns(pl.lit(value=False).alias(KEPT))
+        return _Arrived(rows, versions.log, seen, versions.next_row_id, versions.non_finite)
+    rows, dirty = event_rows(view, silver, known)
+    rows = rows.with_columns(pl.lit(value=False).alias(KEPT))
     if carry is not None and carry.rows is not None:
         rows = pl.concat([carry.rows.with_columns(pl.lit(value=True).alias(KEPT)), rows], how="vertical_relaxed")
-    return _Arrived(rows, None, None, 0)
+    return _Arrived(rows, None, None, 0, dirty)
 
 
 def _entities(view: FeatureView, rows: pl.DataFrame, carry: Carry | None) -> pl.DataFrame:
@@ -174,7 +178,9 @@ def _named_keys(view: FeatureView, keys: pl.DataFrame) -> list[pl.Series]:
 def _carried(block: Block, features: list[Plan], entities: pl.DataFrame, arrived: _Arrived, until: int) -> Carry:
     """What the next span needs."""
     if block.view.mutable:
-        alive = block.rows.filter(pl.col("_hr_death") > until).drop(KEPT)
+        death = block.rows["_hr_death"].to_numpy()
+        ended = death if block.view.resolution_us is None else ceil_to(death, block.view.resolution_us)
+        alive = block.rows.filter(pl.Series(ended >= until)).drop(KEPT)
         return Carry(until, alive, {}, arrived.log, arrived.seen, arrived.next_row_id)
     keep = pl.Series(kept_rows(block, features, until))
     elements = {

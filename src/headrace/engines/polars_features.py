@@ -125,8 +125,8 @@ def hashes(column: pl.Series) -> NDArray[Any]:
     unique = column.unique()
     digests = [xxhash.xxh3_64_intdigest(_bytes(value)) for value in unique.to_list()]
     table = pl.DataFrame({"value": unique, "hash": pl.Series(digests, dtype=pl.UInt64)})
-    joined = pl.DataFrame({"value": column}).join(table, on="value", how="left", maintain_order="left", nulls_equal=True)
-    return joined["hash"].to_numpy()
+    rows = pl.DataFrame({"value": column})
+    return rows.join(table, on="value", how="left", maintain_order="left", nulls_equal=True)["hash"].to_numpy()
 
 
 def _bytes(value: object) -> bytes:

@@ -87,10 +87,10 @@ def counted(view: FeatureView, rows: pl.DataFrame, slot: Slot) -> Counted:
     """Which rows count in a slot, and when, at the view's resolution."""
     chosen = np.flatnonzero(_meets(rows, slot))
     t, visible, death = (rows[name].to_numpy()[chosen] for name in ("_hr_t", "_hr_visible", "_hr_death"))
-    start, end = interval(slot.window, t, visible, death, int(view.source.max_lateness))  # type: ignore[call-overload]
-    if view.resolution is not None:
-        start, end = ceil_to(start, int(view.resolution)), ceil_to(end, int(view.resolution))  # type: ignore[call-overload]
-    ever = start < end
+    start, end = interval(slot.window, t, visible, death, view.source.max_lateness_us)
+    ever = start < end  # at a coarse resolution some come and go unseen, but their entity has been seen
+    if view.resolution_us is not None:
+        start, end = ceil_to(start, view.resolution_us), ceil_to(end, view.resolution_us)
     return Counted(chosen[ever], start[ever], end[ever])
 
 

@@ -63,13 +63,16 @@ class StepAxis:
             How many entities there are.
         """
         inside = [(t >= since) & (t < until) for t in times]
-        group = np.concatenate([g[m] for g, m in zip(groups, inside, strict=True)])
-        time = np.concatenate([t[m] for t, m in zip(times, inside, strict=True)])
-        ranks = None if n_groups < _ROOM // max(until - since + 1, 1) else np.unique(time)
-        keys = np.unique(_keys(group, time, since, until, ranks))
+        pairs = [(g, t) if m.all() else (g[m], t[m]) for g, t, m in zip(groups, times, inside, strict=True)]
+        roomy = n_groups < _ROOM // max(until - since + 1, 1)
+        ranks = None if roomy else np.unique(np.concatenate([t for _, t in pairs]))
+        # Each run is nearly sorted, and a stable sort (timsort) merges runs instead of starting over.
+        runs = [_without_repeats(_keys(g, t, since, until, ranks)) for g, t in pairs]
+        keys = _without_repeats(np.sort(np.concatenate(runs), kind="stable"))
         span = (until - since + 1) if ranks is None else len(ranks) + 1
-        offset = keys % span
-        return cls(keys // span, since + offset if ranks is None else ranks[offset], since, until, keys, ranks)
+        group = keys // span
+        offset = keys - group * span
+        return cls(group, since + offset if ranks is None else ranks[offset], since, until, keys, ranks)
 
     def __len__(self) -> int:
         """How many steps there are."""
@@ -84,6 +87,11 @@ class StepAxis:
         """Which steps each interval ``[start, end)`` covers."""
         lo = self.position(group, start)
         return Spans(lo, np.maximum(self.position(group, end), lo), len(self))
+
+
+def _without_repeats(values: Ints) -> Ints:
+    """Leave out each value that equals the one before it."""
+    return values[np.concatenate([[True], values[1:] != values[:-1]])] if len(values) else values
 
 
 def _keys(group: Ints, time: Ints, since: int, until: int, ranks: Ints | None) -> Ints:

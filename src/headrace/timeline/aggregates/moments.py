@@ -9,15 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.timeline.aggregates.base import Result
-from headrace.timeline.arrays import Ints, Payload
+from headrace.timeline.arrays import Floats, Ints, Payload
 from headrace.timeline.axis import Spans
 from headrace.timeline.stabbing import running, stab
+
+
+def added(into: Ints, values: Floats, n: int) -> Floats:
+    """Add floats into `n` places; numpy would answer with whole numbers where there are none."""
+    return np.bincount(into, weights=values, minlength=n).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Addition:
     def collect(self, elements: Payload, into: Ints, n: int) -> Payload:
-        return {"sum": np.bincount(into, weights=elements["sum"], minlength=n)}
+        return {"sum": added(into, elements["sum"], n)}
 
     def merge(self, one: Payload, other: Payload) -> Payload:
         return {"sum": one["sum"] + other["sum"]}
@@ -52,12 +57,12 @@ class _Moments:
     """(n, mean, M2) merged as by Chan, Golub and LeVeque (1979): M2 is a sum of squares, so never negative."""
 
     def collect(self, elements: Payload, into: Ints, n: int) -> Payload:
-        count = np.bincount(into, weights=elements["n"], minlength=n)
-        total = np.bincount(into, weights=elements["n"] * elements["mean"], minlength=n)
+        count = added(into, elements["n"], n)
+        total = added(into, elements["n"] * elements["mean"], n)
         mean = total / np.maximum(count, 1)
         apart = elements["mean"] - mean[into]
         spread = elements["m2"] + elements["n"] * apart * apart
-        return {"n": count, "mean": mean, "m2": np.bincount(into, weights=spread, minlength=n)}
+        return {"n": count, "mean": mean, "m2": added(into, spread, n)}
 
     def merge(self, one: Payload, other: Payload) -> Payload:
         count = one["n"] + other["n"]

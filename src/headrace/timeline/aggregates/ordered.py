@@ -20,6 +20,9 @@ NONE = -1
 
 def greatest_rank(spans: Spans, ranks: Ints) -> Ints:
     """The greatest rank that holds at each step, `NONE` where none does. `ranks` ascend."""
+    seen = spans.lo < spans.hi
+    if not seen.all():
+        spans, ranks = spans.take(seen), ranks[seen]
     if len(ranks) and _never_end(spans):
         return _running_maximum(spans, ranks)
     held = stab(Extreme(greatest=True), spans, {"value": ranks})["value"]
