@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from headrace.definitions.aggregations import Aggregation
@@ -123,12 +124,12 @@ def snapshot_versions(view: FeatureView, rows: Sequence[Row], known: str) -> lis
     source = view.source
     after = 0 if known == "now" else source.known_after_us
     days = sorted({row["_snapshot"] for row in rows})
-    following = dict(zip(days, [*days[1:], None], strict=True))
+    following = dict(pairwise(days))
     found = []
     for row in rows:
         a = happened(row["_snapshot"]) + after
         t = happened(row[source.event_time]) if source.event_time else happened(row["_snapshot"])
-        later = following[row["_snapshot"]]
+        later = following.get(row["_snapshot"])
         ended = None if later is None else happened(later) + after
         found.append(Version(row, t, a, ended, order_of(view, row, t, a, None)))
     return found

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "Define": {
+        "init": "Write a new project that runs as it is.",
+        "plan": "Show what applying the definitions would change, and what it would cost.",
+        "apply": "Put the definitions in force.",
+    },
+    "Bring in": {
+        "ingest": "Take new files of sources to silver.",
+        "quarantine": "List, show or replay the rows that contracts refused.",
+    },
     "Operate": {
+        "optimize": "Rewrite small files of tables into large ones, sorted by entity and time.",
         "status": "Show how far each source and each view has come.",
     },
 }

@@ -74,7 +74,7 @@ SOURCE_FORMS: Mapping[str, Mapping[str, Form]] = {
 def view_forms(known: Definitions, resolve: Resolve) -> dict[str, Form]:
     """How the fields of a view are written, given the definitions that it may refer to."""
     return {
-        "entity": reference_to("entity", known.entities),
+        "entity": reference_to("entity", known.entities, or_none=True),
         "source": reference_to("source", known.sources),
         "transform": transform_form(resolve),
         "event_time": TEXT,

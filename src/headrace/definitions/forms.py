@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace.definitions.place import Place, flag_at, list_at, mapping_at, number_at, text_at, whole_at
 from headrace.errors import DefinitionError
-from headrace.types import duration, duration_text, instant, instant_text, parse_type
+from headrace.types import BEGINNING, duration, duration_text, instant, instant_text, parse_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ def _read_length(value: Any, place: Place) -> int:
 
 
 def _read_instant(value: Any, place: Place) -> int:
+    if value == "beginning":
+        return BEGINNING
     if isinstance(value, bool | int | float) or not isinstance(value, str | date):
         raise place.error(f"expected a time such as 2026-01-05T08:30:00Z, found {value!r}.")
     with place.named():
@@ -96,10 +98,12 @@ def mapping_of(form: Form) -> Form:
     )
 
 
-def reference_to(what: str, found: Mapping[str, Any]) -> Form:
-    """Another definition, by its name among those `found` before."""
+def reference_to(what: str, found: Mapping[str, Any], *, or_none: bool = False) -> Form:
+    """Another definition, by its name among those `found` before; or none, where that may be."""
 
     def read(value: Any, place: Place) -> Any:
+        if value is None and or_none:
+            return None
         name = text_at(value, place)
         if name not in found:
             raise place.unknown(what, name, found)
@@ -156,7 +160,7 @@ def read_fields(value: Any, place: Place, cls: type[Any], forms: Mapping[str, Fo
         if name in needed and name not in given:
             raise place.error(f"'{name}' is needed.")
     return {
-        key: None if item is None else forms[key].read(item, place / key)
+        key: forms[key].read(item, place / key)
         for key, item in given.items()
         if item is not None or key in needed
     }

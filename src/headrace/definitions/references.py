@@ -55,16 +55,14 @@ def _named(what: str, name: Any, known: Mapping[str, Any], place: Place) -> Any:
 
 
 def _read_selection(view: FeatureView, given: Mapping[str, Any], place: Place) -> Selection:
-    found = Selection(view)
+    names = LIST_OF_TEXT.read(given.get("features") or [], place / "features")
+    keys = mapping_of(TEXT).read(given.get("keys") or {}, place / "keys")
+    alias = None if given.get("alias") is None else text_at(given["alias"], place / "alias")
+    if keys and alias is None:
+        raise place.error("'keys' needs an 'alias' beside it.")
     with place.named():
-        if given.get("features"):
-            found = found[LIST_OF_TEXT.read(given["features"], place / "features")]
-        if "alias" in given:
-            keys = mapping_of(TEXT).read(given.get("keys") or {}, place / "keys")
-            found = found.alias(text_at(given["alias"], place / "alias"), keys)
-        elif "keys" in given:
-            raise place.error("'keys' needs an 'alias' beside it.")
-    return found
+        found = Selection(view)[names] if names else Selection(view)
+        return found if alias is None else found.alias(alias, keys)
 
 
 def _read_request(value: Any, place: Place) -> Any:

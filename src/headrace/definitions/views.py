@@ -190,24 +190,7 @@ class FeatureView:
         if not self.features:
             raise DefinitionError(f"{self.place} has no features: features={{'last_ping': hr.last('ts')}}.")
         for name, feature in self.features.items():
-            checked_name(f"{self.place}: feature", name)
-            if not isinstance(feature, Aggregation):
-                raise DefinitionError(
-                    f"{self.place}, feature '{name}': {feature!r} is no aggregation such as hr.last('ts')."
-                )
-            if name in self.entity_keys:
-                raise DefinitionError(f"{self.place}: feature '{name}' has the name of a key of its entity.")
-            if self._misses_rows(feature):
-                raise DefinitionError(
-                    f"{self.place}, feature '{name}': a lifetime {feature.function} needs every row since the beginning, "
-                    f"but {self.source.where} is complete only from {instant_text(self.source.complete_from_us or 0)}. "
-                    "Take a window, or declare complete_from='beginning' if that is true."
-                )
-            if self.mutable and not feature.rule.on_changes:
-                raise DefinitionError(
-                    f"{self.place}, feature '{name}': {feature.function} is a sketch, and a sketch can't forget a row "
-                    f"that is updated or deleted in {self.source.where}. Take an exact aggregate."
-                )
+            self._check_feature(name, feature)
         for key in self.keys:
             if key not in self.entity_keys:
                 raise UnknownNameError.of("key", key, self.entity_keys, f"{self.place}, keys")
@@ -215,8 +198,27 @@ class FeatureView:
             if check.column not in self.features:
                 raise UnknownNameError.of("feature", check.column, self.features, f"{self.place}, checks")
 
+    def _check_feature(self, name: str, feature: object) -> None:
+        place = f"{self.place}, feature '{name}'"
+        checked_name(f"{self.place}: feature", name)
+        if not isinstance(feature, Aggregation):
+            raise DefinitionError(f"{place}: {feature!r} is no aggregation such as hr.last('ts').")
+        if name in self.entity_keys:
+            raise DefinitionError(f"{place}: it has the name of a key of its entity.")
+        if self._misses_rows(feature):
+            raise DefinitionError(
+                f"{place}: a lifetime {feature.function} needs every row since the beginning, but {self.source.where} "
+                f"is complete only from {instant_text(self.source.complete_from_us or 0)}. Take a window, or declare "
+                "complete_from='beginning' if that is true."
+            )
+        if self.mutable and not feature.rule.on_changes:
+            raise DefinitionError(
+                f"{place}: {feature.function} is a sketch, and a sketch can't forget a row that is updated or deleted "
+                f"in {self.source.where}. Take an exact aggregate."
+            )
+
     def _misses_rows(self, feature: Aggregation) -> bool:
-        """Whether a lifetime aggregate would lack rows from before the source is complete; the newest row suffices for `last`."""
+        """Whether a lifetime aggregate lacks rows from before the source is complete; `last` needs the newest only."""
         start = self.source.complete_from_us
         declared_later = start is not None and start > BEGINNING
         return declared_later and isinstance(feature.window, Lifetime) and not feature.rule.ages

@@ -147,10 +147,11 @@ class Table(Protocol):
         staged : sequence of StagedFile
             What is added; may be empty.
         schema : polars.Schema
-            The table's columns. New ones are added to the table; none is ever dropped or retyped.
+            The table's columns. New ones are added to the table; none is dropped or retyped, unless
+            the whole table is replaced.
         mode : {"append", "replace"}
-            ``replace`` removes every file of `replace_partitions` (of the whole table where that is
-            None) in the same commit.
+            ``replace`` removes every file of `replace_partitions` in the same commit; every file of
+            the table, and its columns, where that is None.
         partition_by : sequence of str
             The partition columns, the same in each commit.
         metadata : mapping of str to str
@@ -176,6 +177,12 @@ class Table(Protocol):
         LakeError
             If the table can't be written, or a column changed its type.
         """
+
+    def adopt(self, other: Table) -> list[StagedFile]:
+        """Stage every file of another table of the same lake, without copying where that is possible."""
+
+    def delete(self) -> None:
+        """Remove the table with all of its versions; nothing happens where there is none."""
 
     def rewrite(self, removed: Sequence[DataFile], staged: Sequence[StagedFile], metadata: Mapping[str, str]) -> int:
         """Put other files with the same rows in the place of some files.

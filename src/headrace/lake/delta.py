@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from headrace.errors import ConflictError, LakeError
-from headrace.lake.base import Commit, DataFile, Mode, StagedFile, Transaction
+from headrace.lake.base import Commit, DataFile, Mode, StagedFile, Table, Transaction
 from headrace.lake.failures import lake_failures
 
 if TYPE_CHECKING:
@@ -145,9 +145,25 @@ class DeltaTable:
                 self._expect(handle, expected_version)
                 if handle is None:
                     return change.create(self.location)
-                removed = _in_partitions(_files(handle), replace_partitions) if mode == "replace" else []
+                if mode == "replace" and replace_partitions is None:
+                    return change.overwrite(handle)
+                removed = _in_partitions(_files(handle), replace_partitions or []) if mode == "replace" else []
                 return change.write(handle, removed)
         raise AssertionError  # _attempts raises after the last one
+
+    def adopt(self, other: Table) -> list[StagedFile]:
+        """Stage every file of another table, as hard links where the disk has them."""
+        from headrace.lake.staging import adopt_file
+
+        schema = dict(other.schema())
+        return [adopt_file(Path(self.location), Path(other.location), file, schema) for file in other.files()]
+
+    def delete(self) -> None:
+        """Remove the table with all of its versions."""
+        from headrace.lake.durable import remove_folder
+
+        with lake_failures("delete", self.location):
+            remove_folder(Path(self.location))
 
     def rewrite(self, removed: Sequence[DataFile], staged: Sequence[StagedFile], metadata: Mapping[str, str]) -> int:
         """Put other files with the same rows in the place of some files; see `Table.rewrite`."""
@@ -232,9 +248,7 @@ def _files(handle: Handle) -> list[DataFile]:
     ]
 
 
-def _in_partitions(files: list[DataFile], partitions: Sequence[Mapping[str, str]] | None) -> list[DataFile]:
-    if partitions is None:
-        return files
+def _in_partitions(files: list[DataFile], partitions: Sequence[Mapping[str, str]]) -> list[DataFile]:
     wanted = {tuple(sorted(partition.items())) for partition in partitions}
     return [file for file in files if tuple(sorted(file.partition.items())) in wanted]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -30,6 +31,14 @@ def make_folder(path: Path) -> None:
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and what is in it: first by name, so that nobody sees a half of it."""
+    if path.exists():
+        doomed = path.with_name(f".{path.name}.{os.getpid()}.deleted")
+        path.replace(doomed)
+        shutil.rmtree(doomed)
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -45,6 +45,11 @@ def lake_failures(doing: str, place: str | Path) -> Iterator[None]:
         raise LakeError(f"Can't {doing} {place}: {_reason(error, Path(place))}") from error
 
 
+def is_of_the_disk(error: Exception) -> bool:
+    """Whether an error of the table format tells of the disk: full, read-only or forbidden."""
+    return _errno_in(str(error)) is not None
+
+
 def _reason(error: Exception, place: Path) -> str:
     number = error.errno if isinstance(error, OSError) and error.errno else _errno_in(str(error))
     if number in (errno.ENOSPC, errno.EDQUOT):

@@ -25,6 +25,7 @@ from headrace.errors import LakeError
 from headrace.lake.base import DataFile, StagedFile
 from headrace.lake.columns import delta_fields, polars_schema
 from headrace.lake.durable import make_folder, sync_file, sync_folder
+from headrace.lake.failures import is_of_the_disk
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,7 +79,7 @@ class Change:
             If it was made meanwhile.
         """
         make_folder(Path(location))
-        try:
+        with _one_try():
             create_table_with_add_actions(
                 location,
                 _delta_schema(self.schema),
@@ -87,10 +88,6 @@ class Change:
                 configuration=_PROPERTIES,
                 commit_properties=self._properties(),
             )
-        except DeltaError as error:
-            if "already exists" in str(error):
-                raise LostRaceError from error
-            raise
         _sync_version(location, 0)
         return 0
 
@@ -104,14 +101,24 @@ class Change:
         """
         with _one_try():
             handle = self._with_new_columns(handle)
-            version = handle.version() + 1
-            handle.create_write_transaction(
-                [*self._added(), *self._removed(removed)],
-                "append",
-                handle.schema(),
-                partition_by=list(self.partition_by),
-                commit_properties=self._properties(),
-            )
+            return self._commit(handle, [*self._added(), *self._removed(removed)], "append", handle.schema())
+
+    def overwrite(self, handle: DeltaTable) -> int:
+        """Commit the files and columns of this change in the place of all that `handle` shows.
+
+        Raises
+        ------
+        LostRaceError
+            If there is a newer version.
+        """
+        with _one_try():
+            return self._commit(handle, [*self._added()], "overwrite", _delta_schema(self.schema))
+
+    def _commit(self, handle: DeltaTable, actions: list[AddAction | RemoveAction], mode: str, schema: Schema) -> int:
+        version = handle.version() + 1
+        handle.create_write_transaction(
+            actions, mode, schema, partition_by=list(self.partition_by), commit_properties=self._properties()
+        )
         _sync_version(handle.table_uri, version)
         return version
 
@@ -148,7 +155,9 @@ class Change:
 def _one_try() -> Iterator[None]:
     try:
         yield
-    except CommitFailedError as error:
+    except DeltaError as error:
+        if is_of_the_disk(error) or not (isinstance(error, CommitFailedError) or "already exists" in str(error)):
+            raise
         raise LostRaceError from error
 
 

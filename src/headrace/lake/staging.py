@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from uuid import uuid4
 import polars as pl
 
 from headrace.errors import LakeError
-from headrace.lake.base import StagedFile
+from headrace.lake.base import DataFile, StagedFile
 from headrace.lake.columns import stored
 from headrace.lake.durable import make_folder, sync_file, sync_folder
 from headrace.lake.failures import lake_failures
@@ -55,6 +56,32 @@ def stage_file(root: Path, frame: pl.DataFrame, partition: Mapping[str, str]) ->
         size_bytes = path.stat().st_size
     name = path.relative_to(root).as_posix()
     return StagedFile(name, dict(partition), size_bytes, frame.height, _stats(kept, partition), dict(frame.schema))
+
+
+def adopt_file(root: Path, other: Path, file: DataFile, columns: Mapping[str, pl.DataType]) -> StagedFile:
+    """Stage a file of another table below `root`, under a new name, without copying if possible.
+
+    Raises
+    ------
+    LakeError
+        If it can't be written.
+    """
+    path = root / _folder(file.partition) / f"part-{uuid4().hex}.parquet"
+    with lake_failures("write", path):
+        make_folder(path.parent)
+        try:
+            path.hardlink_to(other / file.path)
+        except OSError:
+            shutil.copyfile(other / file.path, path)
+            sync_file(path)
+        sync_folder(path.parent)
+    stats = {
+        "numRecords": file.rows,
+        "minValues": {name: _as_json(value) for name, value in file.minimum.items()},
+        "maxValues": {name: _as_json(value) for name, value in file.maximum.items()},
+    }
+    name = path.relative_to(root).as_posix()
+    return StagedFile(name, dict(file.partition), file.size_bytes, file.rows, json.dumps(stats), dict(columns))
 
 
 def _folder(partition: Mapping[str, str]) -> str:

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 
     from headrace.definitions.services import FeatureService
     from headrace.engines.base import Known
+    from headrace.lake.layout import OptimizeReport
     from headrace.platform.backfill import BackfillReport, Progress
+    from headrace.platform.ingest import IngestReport, Listener
     from headrace.platform.plan import Plan
+    from headrace.platform.quarantine import QuarantinedReason, ReplayReport
+    from headrace.platform.status import SourceStatus
+    from headrace.platform.view_status import ViewStatus
 
 Time = str | int | date | datetime
 
@@ -86,6 +91,54 @@ class Platform:
         from headrace.platform.apply import apply
 
         return apply(self.context, by=_user())
+
+    def ingest(
+        self, source: str | None = None, *, rebuild: bool = False, progress: Listener | None = None
+    ) -> IngestReport:
+        """Take new files of a source, or of all, to silver; see `headrace.platform.ingest`."""
+        from headrace.platform.ingest import ingest
+
+        return ingest(self.context, source, rebuild=rebuild, progress=progress)
+
+    def quarantine(self, source: str | None = None) -> list[QuarantinedReason]:
+        """Count quarantined rows by reason; see `headrace.platform.quarantine.list_quarantine`."""
+        from headrace.platform.quarantine import list_quarantine
+
+        return list_quarantine(self.context, source)
+
+    def quarantined_rows(self, source: str, *, limit: int = 20, reason: str | None = None) -> pl.DataFrame:
+        """Quarantined rows with their reasons; see `headrace.platform.quarantine.show_quarantine`."""
+        from headrace.platform.quarantine import show_quarantine
+
+        return show_quarantine(self.context, source, limit, reason)
+
+    def replay_quarantine(self, source: str) -> ReplayReport:
+        """Judge quarantined rows again; see `headrace.platform.quarantine.replay_quarantine`."""
+        from headrace.platform.quarantine import replay_quarantine
+
+        return replay_quarantine(self.context, source)
+
+    def optimize(self, name: str | None = None, *, target_bytes: int = 512_000_000) -> dict[str, OptimizeReport]:
+        """Rewrite small files of tables into large ones; see `headrace.platform.optimize`."""
+        from headrace.platform.optimize import optimize_tables
+
+        return optimize_tables(self.context, name, target_bytes=target_bytes)
+
+    def status(self) -> tuple[list[SourceStatus], list[ViewStatus]]:
+        """How far each source and each view has come."""
+        return self.source_status(), self.view_status()
+
+    def view_status(self) -> list[ViewStatus]:
+        """How far each view has come; see `headrace.platform.view_status`."""
+        from headrace.platform.view_status import view_status
+
+        return view_status(self.context)
+
+    def source_status(self) -> list[SourceStatus]:
+        """How far each source has come; see `headrace.platform.status`."""
+        from headrace.platform.status import source_status
+
+        return source_status(self.context)
 
     def backfill(
         self,

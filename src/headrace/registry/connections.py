@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,12 +66,8 @@ class Database:
         The mode stays in the file; it can't be set inside of a transaction.
         """
         if self.missing:
-            with self._errors():
-                raw = self._engine.raw_connection()
-                try:
-                    raw.cursor().execute("PRAGMA journal_mode = WAL")
-                finally:
-                    raw.close()
+            with self._errors(), self._engine.connect() as connection:
+                connection.connection.cursor().execute("PRAGMA journal_mode = WAL")
 
     def close(self) -> None:
         """Close all connections."""
@@ -95,8 +92,9 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as error:
-            raise RegistryError(f"registry {self.location}: {self._explained(str(error.orig))}") from error
+        except (DBAPIError, sqlite3.Error) as error:
+            message = str(getattr(error, "orig", error))
+            raise RegistryError(f"registry {self.location}: {self._explained(message)}") from error
 
     def _explained(self, message: str) -> str:
         busy = f"another process has been writing for {self._busy_seconds:g} s. Try again, or end it."

@@ -28,7 +28,7 @@ class Result:
 
 
 class Aggregate(Protocol):
-    """A family member: mean, max, quantile, …
+    """A family member, such as the mean or a quantile.
 
     An element stands for one row or, once compacted, for many that count over the same interval.
     """

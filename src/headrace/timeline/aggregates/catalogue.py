@@ -16,16 +16,16 @@ ORDERED = ("last", "first", "last_n")
 """Functions that pick rows by their order; see `ordered`."""
 
 AGGREGATES: dict[str, Callable[[Aggregation, bool], Aggregate]] = {
-    "count": lambda _, exact: Count(),
+    "count": lambda _, _exact: Count(),
     "sum": lambda _, exact: ExactSum() if exact else FloatSum(),
     "mean": lambda _, exact: ExactSum(mean=True) if exact else FloatSum(mean=True),
-    "variance": lambda feature, exact: Variance(feature.ddof),
-    "stddev": lambda feature, exact: Variance(feature.ddof, root=True),
-    "min": lambda _, exact: Extreme(),
-    "max": lambda _, exact: Extreme(greatest=True),
-    "count_distinct": lambda _, exact: CountDistinct(),
-    "approx_count_distinct": lambda _, exact: ApproxCountDistinct(),
-    "quantile": lambda feature, exact: Quantile(feature.q or 0.0, feature.error or 0.01),
+    "variance": lambda feature, _exact: Variance(feature.ddof),
+    "stddev": lambda feature, _exact: Variance(feature.ddof, root=True),
+    "min": lambda _, _exact: Extreme(),
+    "max": lambda _, _exact: Extreme(greatest=True),
+    "count_distinct": lambda _, _exact: CountDistinct(),
+    "approx_count_distinct": lambda _, _exact: ApproxCountDistinct(),
+    "quantile": lambda feature, _exact: Quantile(feature.q or 0.0, feature.error or 0.01),
 }
 
 

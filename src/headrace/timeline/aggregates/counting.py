@@ -76,7 +76,7 @@ class ExactSum:
         if np.any((high < -(2**31)) | (high >= 2**31)):
             worst = int(np.argmax(np.abs(high)))
             raise OverflowRefusedError(
-                f"a sum of whole numbers is {int(high[worst]) * _LIMB + int(low[worst])}, which does not fit into 64 bits. "
+                f"a sum of whole numbers is {int(high[worst]) * _LIMB + int(low[worst])}: too large for 64 bits. "
                 "Sum a Float64 column instead, or a smaller window."
             )
         return Result((high << _LIMB_BITS) | low, count > 0)

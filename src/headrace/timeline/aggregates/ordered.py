@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headrace.timeline.aggregates.extremes import Extreme
 from headrace.timeline.arrays import Ints, Payload
 from headrace.timeline.axis import Spans
-from headrace.timeline.aggregates.extremes import Extreme
 from headrace.timeline.stabbing import stab
 
 NONE = -1

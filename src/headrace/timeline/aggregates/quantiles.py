@@ -93,7 +93,7 @@ def _held(node: Ints, place: Ints, weights: Ints, wanted: Ints, steps: Ints, n_s
     """The weight of a node at places up to each step."""
     keys = node * (n_steps + 1) + place
     order = np.argsort(keys, kind="stable")
-    total = np.concatenate([[0], np.cumsum(weights[order])])
+    total: Ints = np.concatenate([[0], np.cumsum(weights[order])])
     first = np.searchsorted(keys[order], wanted * (n_steps + 1))
     last = np.searchsorted(keys[order], wanted * (n_steps + 1) + steps, side="right")
     return total[last] - total[first]

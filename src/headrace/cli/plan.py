@@ -1,0 +1,18 @@
+"""``headrace plan``: what applying the definitions would change, and cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headrace.cli.commands import command_app
+from headrace.cli.options import ProjectOption
+
+app = command_app()
+
+
+@app.command()
+def plan(project: ProjectOption = Path()) -> None:
+    from headrace.cli.changes import print_changes
+    from headrace.platform import Platform
+
+    print_changes(Platform.open(project).plan(), empty="Nothing would change.")

@@ -1,0 +1,1 @@
+"""Connectors: how rows come in. One file a format, all behind the protocol in `base`."""

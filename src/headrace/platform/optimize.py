@@ -1,0 +1,122 @@
+"""Optimising tables: few large files, sorted by entity and time. Rows and older versions stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.definitions.sources import Source
+from headrace.definitions.views import FeatureView
+from headrace.errors import UnknownNameError
+from headrace.lake.layout import TARGET_BYTES, OptimizeReport, optimize
+from headrace.platform.gold import Gold
+from headrace.platform.landing import BATCH, FILE, ROW
+from headrace.platform.silver import identity
+from headrace.quality.base import KNOWN
+
+if TYPE_CHECKING:
+    from headrace.lake.base import Table
+    from headrace.platform.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A table and the order of its rows.
+
+    Attributes
+    ----------
+    name : str
+        As people name it: ``silver/gps``.
+    table : Table
+        The table.
+    keys : tuple of str
+        The columns to sort by first.
+    time : str
+        The column to sort by within equal keys.
+    lock : str
+        What its writers hold; empty where commits alone decide.
+    """
+
+    name: str
+    table: Table
+    keys: tuple[str, ...]
+    time: str
+    lock: str
+
+
+def optimize_tables(
+    context: Context,
+    name: str | None = None,
+    *,
+    target_bytes: int = TARGET_BYTES,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, OptimizeReport]:
+    """Rewrite partitions of many small files: of every table, or of those of one source or view.
+
+    Parameters
+    ----------
+    context : Context
+        The project.
+    name : str, optional
+        A source or a view.
+    target_bytes : int
+        How large files should be.
+    progress : callable, optional
+        Called with the table, its partitions done and their number.
+
+    Returns
+    -------
+    dict of str to OptimizeReport
+        By table; tables that do not exist yet are left out.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such source or view.
+    ConflictError
+        If another writer is at work on a table.
+    """
+    definitions = context.definitions
+    known = [*definitions.sources, *definitions.views]
+    if name is not None and name not in known:
+        raise UnknownNameError.of("source or view", name, known, "this project")
+    reports = {}
+    for target in _targets(context, name):
+        if target.table.exists():
+            reports[target.name] = _optimized(context, target, target_bytes, progress)
+    return reports
+
+
+def _optimized(
+    context: Context, target: Target, target_bytes: int, progress: Callable[[str, int, int], None] | None
+) -> OptimizeReport:
+    def report(done: int, total: int) -> None:
+        if progress:
+            progress(target.name, done, total)
+
+    with context.lake.lock(target.lock) if target.lock else nullcontext():
+        return optimize(target.table, target.keys, target.time, target_bytes, report)
+
+
+def _targets(context: Context, name: str | None) -> Iterator[Target]:
+    for source in context.definitions.sources.values():
+        if name in (None, source.name):
+            lock = f"ingest-{source.name}"
+            yield Target(f"bronze/{source.name}", context.lake.table("bronze", source.name), (BATCH, FILE), ROW, lock)
+            silver = context.lake.table("silver", source.name)
+            yield Target(
+                f"silver/{source.name}", silver, _silver_keys(context, source), source.event_time or KNOWN, lock
+            )
+    for view in context.definitions.views.values():
+        if name in (None, view.name):
+            gold = Gold.of(context.lake, view).table
+            yield Target(f"gold/{view.name}", gold, tuple(view.entity_keys), "valid_from", "")
+
+
+def _silver_keys(context: Context, source: Source) -> tuple[str, ...]:
+    """The keys of the first view that finds its own in the source's columns; else what tells rows apart."""
+    views: list[FeatureView] = [view for view in context.definitions.views.values() if view.source.name == source.name]
+    keys = [tuple(view.key_columns.values()) for view in views]
+    return next((columns for columns in keys if columns and set(columns) <= set(source.schema)), identity(source))

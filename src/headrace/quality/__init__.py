@@ -1,0 +1,1 @@
+"""Quality: what rows must be before they count. Contracts, duplicates and masks."""
