@@ -19,7 +19,7 @@ from tests.property.strategies import CONDITIONS
 
 
 def boundaries(view: hr.FeatureView, rows: Sequence[Row], known: str) -> list[int]:
-    """A microsecond before, at and after everything that can happen to a row, and the next multiple of the resolution."""
+    """Around everything that can happen to a row, each also rounded up to the resolution, a microsecond either side."""
     windows = {feature.window for feature in view.features.values()}
     spots = {spot for v in versions(view, rows, known) for spot in _spots(view, windows, v)}
     if view.resolution_us:
@@ -54,7 +54,7 @@ def differences(
 ) -> list[str]:
     """What the steps answer otherwise than the oracle at some times, one line each."""
     stepwise = _by_entity(found, view)
-    wrong = []
+    wrong: list[str] = []
     for key in entities(view, rows):
         mine = stepwise.get(tuple(key.values()), [])
         for time in times:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
+from headrace.engines.base import Known
 from headrace.testing import steps, steps_in_partitions
 from tests.property.boundaries import boundaries, differences
 from tests.property.strategies import KINDS, WINDOWS, rows, views
@@ -29,7 +30,7 @@ def _some(data: st.DataObject, times: list[int]) -> list[int]:
 def test_values_at_the_bounds_of_windows(window: str, kind: str, data: st.DataObject) -> None:
     view = data.draw(views(WINDOWS[window], kind), label="view")
     given_rows = data.draw(rows(kind), label="rows")
-    known = data.draw(st.sampled_from(["then", "then", "now"]), label="known")
+    known: Known = data.draw(st.sampled_from(["then", "then", "now"]), label="known")
     found = steps(view, given_rows, known=known)
     note(str(found.select("valid_from", "event_time")))
     assert not differences(view, given_rows, found, _some(data, boundaries(view, given_rows, known)), known)

@@ -104,10 +104,9 @@ def ping(happened: float, arrived: float | None = None) -> dict[str, Any]:
 
 
 def test_a_window_empties_with_time_although_nothing_new_arrives() -> None:
-    view = hr.FeatureView(
-        "recent", entity=DRIVER, source=PINGS,
-        features={"n": hr.count(window=hr.sliding("20s", hop="5s")), "last": hr.last("ts", hr.sliding("20s", hop="5s"))},
-    )  # fmt: skip
+    window = hr.sliding("20s", hop="5s")
+    features = {"n": hr.count(window=window), "last": hr.last("ts", window)}
+    view = hr.FeatureView("recent", entity=DRIVER, source=PINGS, features=features)
     found = steps(view, [ping(3)])
     times = [second(3), second(3.000001), second(24.999999), second(25)]
     assert answers(found, "n", times, {"driver_id": 7}) == [None, 1, 1, 0]

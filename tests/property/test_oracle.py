@@ -27,7 +27,7 @@ def seen(source: Source, rows: Sequence[Row], time: int, known: str = "then", **
     return None if found is None else tuple(found[name].value for name in features)
 
 
-def row(t: int, x: float | None, identity: int = 0, **other: Any) -> dict[str, Any]:
+def row(t: int, x: float | None, identity: int | None = 0, **other: Any) -> dict[str, Any]:
     return {"id": identity, "key": 1, "t": t, "a": None, "seq": None, "x": x, **other}
 
 
@@ -43,7 +43,7 @@ def snapshots(**options: Any) -> hr.SnapshotSource:
     return hr.SnapshotSource("rows", schema=SCHEMA, event_time=None, primary_key="id", **options)
 
 
-def change(op: str, known: int, x: float | None, identity: int = 0, **other: Any) -> dict[str, Any]:
+def change(op: str, known: int, x: float | None, identity: int | None = 0, **other: Any) -> dict[str, Any]:
     return row(0, x, identity, _op=op, _known=known, **other)
 
 
@@ -94,12 +94,15 @@ def test_a_late_row_counts_for_as_long_as_its_window_holds_it() -> None:
 
 
 def test_ties_go_by_event_time_then_known_then_sequence_then_id() -> None:
-    source, newest = events(available_time="a", sequence="seq"), {"v": hr.last("x"), "w": hr.first("x")}
+    source = events(available_time="a", sequence="seq")
     by_event_time = [row(10, 1.0, 0, a=90), row(20, 2.0, 1, a=30)]
     by_known = [row(10, 1.0, 0, a=40, seq=0), row(10, 2.0, 1, a=30, seq=9)]
     by_sequence = [row(10, 1.0, 0, seq=2), row(10, 2.0, 1, seq=None)]
     by_id = [row(10, 1.0, 5), row(10, 2.0, 4)]
-    found = [seen(source, rows, 100, **newest) for rows in (by_event_time, by_known, by_sequence, by_id)]
+    found = [
+        seen(source, rows, 100, v=hr.last("x"), w=hr.first("x"))
+        for rows in (by_event_time, by_known, by_sequence, by_id)
+    ]
     assert found == [(2.0, 1.0), (1.0, 2.0), (1.0, 2.0), (1.0, 2.0)]
 
 
@@ -112,8 +115,9 @@ def test_nulls_nan_and_infinities() -> None:
 
 def test_spread_quantile_condition_and_default() -> None:
     rows = [row(place, x, place) for place, x in enumerate([1.0, 2.0, 3.0, 6.0])]
+    spent = hr.sliding("10us", hop="10us")
     found = seen(events(), rows, 100, v=hr.variance("x"), p=hr.stddev("x", ddof=0), q=hr.quantile("x", 0.5),
-                 w=hr.sum("x", where="(x > 2)"), d=hr.sum("x", hr.sliding("10us", hop="10us"), default=-1.0))  # fmt: skip
+                 w=hr.sum("x", where="(x > 2)"), d=hr.sum("x", spent, default=-1.0))  # fmt: skip
     assert found == (14 / 3, 3.5**0.5, 2.0, 9.0, -1.0)
 
 

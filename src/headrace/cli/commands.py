@@ -22,9 +22,18 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "ingest": "Take new files of sources to silver.",
         "quarantine": "List, show or replay the rows that contracts refused.",
     },
+    "Compute and read": {
+        "backfill": "Compute features into gold, from what is missing to the end of what is known.",
+        "training-set": "Join features to labels as they were known at each label's time.",
+        "history": "Show when each value of an entity held.",
+        "snapshot": "Show or write the features of many entities at one time.",
+    },
     "Operate": {
         "optimize": "Rewrite small files of tables into large ones, sorted by entity and time.",
         "status": "Show how far each source and each view has come.",
+    },
+    "Try": {
+        "demo": "Simulate a city, compute its features, train a model; leaves a project to explore.",
     },
 }
 """Section of the help -> command -> the line that describes it, in the order of the help."""

@@ -18,4 +18,8 @@ def init(directory: Annotated[Path, typer.Argument(help="The project's folder; m
 
     for file in write_project(directory):
         typer.echo(f"wrote {file}")
-    typer.echo(f"\nNext: cd {directory} && headrace apply && headrace ingest && headrace backfill")
+    typer.echo(
+        f"\nNext: cd {directory} && headrace apply && headrace ingest && headrace backfill\n"
+        "Then: headrace history driver_now driver_id=101\n"
+        "      headrace training-set labels.csv eta_model --to training"
+    )

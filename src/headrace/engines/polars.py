@@ -5,16 +5,20 @@ Polars reads, sorts and filters; the numpy kernels of `headrace.timeline` merge.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
 from headrace.definitions.views import FeatureView
 from headrace.engines.base import Carry, Computed, Known
-from headrace.engines.polars_carry import as_frame, coded, compacted, concatenated, from_frame, kept_rows
+from headrace.engines.polars_carry import as_frame, between, coded, compacted, concatenated, from_frame, kept_rows
 from headrace.engines.polars_features import Plan, Slot, plans
-from headrace.engines.polars_rows import event_rows, key_columns, order_columns
+from headrace.engines.polars_order import GROUP, entities_of, numbers, ordered
+from headrace.engines.polars_rows import event_rows, key_columns
 from headrace.engines.polars_steps import EVENT_TIME, Block, Counted, Elements, axis_of, counted, evaluate
 from headrace.engines.polars_types import to_polars
 from headrace.engines.polars_versions import change_rows
@@ -22,7 +26,7 @@ from headrace.timeline.arrays import Bools, Ints
 from headrace.timeline.windows import ceil_to
 
 KEPT = "_hr_kept"
-GROUP = "_hr_group"
+ROWS_A_PIECE = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,13 @@ class PolarsEngine:
     ) -> Computed:
         """Compute the steps of a view within ``[since, until)``; see `Engine.compute`."""
         arrived = _arrived(view, silver, carry, known, since)
-        rows = arrived.rows
-        features = plans(dict(view.features), rows.schema)
-        entities = _entities(view, rows, carry)
-        rows, group = _numbered(view, rows, entities)
-        block = _block(view, features, rows, group, entities, carry)
-        found = _steps(block, features, entities, carry, since, until, opening) if steps else pl.DataFrame()
-        return Computed(found, _carried(block, features, entities, arrived, until), arrived.non_finite)
+        entities = entities_of(view, arrived.rows, carry)
+        rows, group = ordered(view, arrived.rows, entities)
+        work = _Work(view, plans(dict(view.features), rows.schema), since, until, opening, steps)
+        pieces = _pieces(work, rows, group, entities, carry)
+        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, len(pieces))) as threads:
+            done = list(threads.map(lambda piece: _computed(work, piece), pieces))
+        return Computed(pl.concat([d.steps for d in done]), _carry(work, arrived, done), arrived.non_finite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,51 +81,82 @@ def _arrived(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, known
     return _Arrived(rows, None, None, 0, dirty)
 
 
-def _entities(view: FeatureView, rows: pl.DataFrame, carry: Carry | None) -> pl.DataFrame:
-    """The keys of every entity at hand, sorted, one a row: its place is its number."""
-    keys = key_columns(view)
-    if not keys:
-        return pl.DataFrame({GROUP: [0]}, schema={GROUP: pl.Int64})
-    frames = [rows.select(keys)]
-    if carry is not None:
-        frames += [frame.select(keys) for frame in carry.elements.values()]
-        frames += [] if carry.seen is None else [carry.seen]
-    unique = pl.concat([frame.unique() for frame in frames], how="vertical_relaxed").unique().sort(keys)
-    return unique.with_row_index(GROUP).with_columns(pl.col(GROUP).cast(pl.Int64))
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is asked of every piece."""
+
+    view: FeatureView
+    features: list[Plan]
+    since: int
+    until: int
+    opening: bool
+    steps: bool
 
 
-def _numbers(frame: pl.DataFrame, entities: pl.DataFrame) -> pl.DataFrame:
-    """Add each row's entity by its number."""
-    keys = [name for name in entities.columns if name != GROUP]
-    if not keys:
-        return frame.with_columns(pl.lit(0, dtype=pl.Int64).alias(GROUP))
-    return frame.join(entities, on=keys, how="left", maintain_order="left")
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Neighbouring entities, numbered from 0, with their rows, their carried elements and who was seen before."""
+
+    entities: pl.DataFrame
+    rows: pl.DataFrame
+    group: Ints
+    carried: dict[str, Elements | None]
+    seen: Ints
 
 
-def _numbered(view: FeatureView, rows: pl.DataFrame, entities: pl.DataFrame) -> tuple[pl.DataFrame, Ints]:
-    """Rows by entity and order, oldest first, nulls before values."""
-    ordered = _numbers(rows, entities).sort([GROUP, *order_columns(view)], nulls_last=False, maintain_order=True)
-    return ordered.drop(GROUP), ordered[GROUP].to_numpy()
+@dataclass(frozen=True, slots=True)
+class _Done:
+    steps: pl.DataFrame
+    rows: pl.DataFrame
+    elements: dict[str, pl.DataFrame]
 
 
-def _block(
-    view: FeatureView,
-    features: list[Plan],
-    rows: pl.DataFrame,
-    group: Ints,
-    entities: pl.DataFrame,
-    carry: Carry | None,
-) -> Block:
-    slots = {plan.slot for plan in features} | {EVENT_TIME}
-    counts = {slot: counted(view, rows, slot) for slot in slots}
-    fresh = ~rows[KEPT].to_numpy()
+def _pieces(work: _Work, rows: pl.DataFrame, group: Ints, entities: pl.DataFrame, carry: Carry | None) -> list[_Piece]:
+    """Cut between entities, into pieces that stay in the processor's cache and keep every core busy."""
+    carried = {plan.name: _carried_elements(plan, entities, carry) for plan in work.features if not plan.ordered}
+    seen = numbers(carry.seen, entities) if carry is not None and carry.seen is not None else group[:0]
+    cuts = group[::ROWS_A_PIECE][1:] if len(group) else group
+    bounds = np.unique(np.concatenate([[0], cuts, [len(entities)]]))
+    pieces = []
+    for low, high in pairwise(bounds.tolist()):
+        first, last = np.searchsorted(group, (low, high)).tolist()
+        mine = {name: between(elements, low, high) for name, elements in carried.items()}
+        pieces.append(_Piece(
+            entities[low:high].drop(GROUP), rows[first:last], group[first:last] - low, mine,
+            seen[(seen >= low) & (seen < high)] - low,
+        ))  # fmt: skip
+    return pieces or [_Piece(entities.drop(GROUP), rows, group, carried, seen)]
+
+
+def _carried_elements(plan: Plan, entities: pl.DataFrame, carry: Carry | None) -> Elements | None:
+    """The carried elements of a feature, sorted by entity."""
+    frame = None if carry is None else carry.elements.get(plan.name)
+    if frame is None or not len(frame):
+        return None
+    group = numbers(frame, entities)
+    order = np.argsort(group, kind="stable")
+    return from_frame(frame[pl.Series(order)], group[order], plan.by_value)
+
+
+def _computed(work: _Work, piece: _Piece) -> _Done:
+    block = _block(work, piece)
+    steps = _steps(work, piece, block) if work.steps else pl.DataFrame()
+    return _Done(steps, *_kept(work, piece, block))
+
+
+def _block(work: _Work, piece: _Piece) -> Block:
+    slots = {plan.slot for plan in work.features} | {EVENT_TIME}
+    counts = {slot: counted(work.view, piece.rows, slot) for slot in slots}
+    fresh = ~piece.rows[KEPT].to_numpy()
     elements = {}
-    for plan in features:
+    for plan in work.features:
         if not plan.ordered:
-            own = _lifted(plan, rows, group, counts[plan.slot], fresh)
-            elements[plan.name] = _joined(plan, own, entities, carry)
-    picked: dict[Slot, Counted] = {plan.slot: counts[plan.slot] for plan in features if plan.ordered}
-    return Block(view, rows, group, elements, picked | {EVENT_TIME: counts[EVENT_TIME]}, len(entities))
+            own = _lifted(plan, piece.rows, piece.group, counts[plan.slot], fresh)
+            carried = piece.carried[plan.name]
+            elements[plan.name] = coded(own if carried is None else concatenated(carried, own))
+    picked: dict[Slot, Counted] = {plan.slot: counts[plan.slot] for plan in work.features if plan.ordered}
+    picked[EVENT_TIME] = counts[EVENT_TIME]
+    return Block(work.view, piece.rows, piece.group, elements, picked, max(len(piece.entities), 1))
 
 
 def _lifted(plan: Plan, rows: pl.DataFrame, group: Ints, chosen: Counted, fresh: Bools) -> Elements:
@@ -134,40 +169,20 @@ def _lifted(plan: Plan, rows: pl.DataFrame, group: Ints, chosen: Counted, fresh:
     return Elements(group[row], chosen.start[mine], chosen.end[mine], payload, values)
 
 
-def _joined(plan: Plan, own: Elements, entities: pl.DataFrame, carry: Carry | None) -> Elements:
-    """The new elements of a feature and the carried ones."""
-    frame = None if carry is None else carry.elements.get(plan.name)
-    if frame is None or not len(frame):
-        return coded(own)
-    numbered = _numbers(frame, entities)
-    carried = from_frame(numbered.drop(GROUP), numbered[GROUP].to_numpy(), plan.by_value)
-    return coded(concatenated(carried, own))
-
-
-def _steps(
-    block: Block,
-    features: list[Plan],
-    entities: pl.DataFrame,
-    carry: Carry | None,
-    since: int,
-    until: int,
-    opening: bool,
-) -> pl.DataFrame:
-    first = _begun(block, entities, carry, since) if opening else np.zeros(0, dtype=np.int64)
-    axis = axis_of(block, since, until, first)
-    values = evaluate(block, axis, features)
+def _steps(work: _Work, piece: _Piece, block: Block) -> pl.DataFrame:
+    first = _begun(work, piece, block) if work.opening else piece.seen[:0]
+    axis = axis_of(block, work.since, work.until, first)
+    values = evaluate(block, axis, work.features)
     times = pl.Series("valid_from", axis.time).cast(pl.Datetime("us", "UTC"))
-    keys = _named_keys(block.view, entities[pl.Series(axis.group)])
+    keys = _named_keys(work.view, piece.entities[pl.Series(axis.group)])
     return pl.DataFrame([*keys, times, *values])
 
 
-def _begun(block: Block, entities: pl.DataFrame, carry: Carry | None, since: int) -> Ints:
-    """The entities that have had a row before `since`."""
+def _begun(work: _Work, piece: _Piece, block: Block) -> Ints:
+    """The entities that have had a row before the span."""
     visible = block.counted[EVENT_TIME]
-    begun = block.group[visible.row[visible.start < since]]
-    if carry is not None and carry.seen is not None:
-        begun = np.concatenate([begun, _numbers(carry.seen, entities)[GROUP].to_numpy()])
-    return np.unique(begun)
+    begun = block.group[visible.row[visible.start < work.since]]
+    return np.unique(np.concatenate([begun, piece.seen]))
 
 
 def _named_keys(view: FeatureView, keys: pl.DataFrame) -> list[pl.Series]:
@@ -175,16 +190,23 @@ def _named_keys(view: FeatureView, keys: pl.DataFrame) -> list[pl.Series]:
     return [keys[f"_hr_key_{key}"].cast(dtype).alias(key) for key, dtype in types.items()]
 
 
-def _carried(block: Block, features: list[Plan], entities: pl.DataFrame, arrived: _Arrived, until: int) -> Carry:
-    """What the next span needs."""
-    if block.view.mutable:
+def _kept(work: _Work, piece: _Piece, block: Block) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+    """The rows and the elements that the next span needs."""
+    if work.view.mutable:
         death = block.rows["_hr_death"].to_numpy()
-        ended = death if block.view.resolution_us is None else ceil_to(death, block.view.resolution_us)
-        alive = block.rows.filter(pl.Series(ended >= until)).drop(KEPT)
-        return Carry(until, alive, {}, arrived.log, arrived.seen, arrived.next_row_id)
-    keep = pl.Series(kept_rows(block, features, until))
+        ended = death if work.view.resolution_us is None else ceil_to(death, work.view.resolution_us)
+        return block.rows.filter(pl.Series(ended >= work.until)).drop(KEPT), {}
+    keep = pl.Series(kept_rows(block, work.features, work.until))
     elements = {
-        name: as_frame(compacted(plan, block.elements[name], until), entities.drop(GROUP))
-        for name, plan in ((plan.name, plan) for plan in features if not plan.ordered)
+        plan.name: as_frame(compacted(plan, block.elements[plan.name], work.until), piece.entities)
+        for plan in work.features
+        if not plan.ordered
     }
-    return Carry(until, block.rows.filter(keep).drop(KEPT), elements)
+    return block.rows.filter(keep).drop(KEPT), elements
+
+
+def _carry(work: _Work, arrived: _Arrived, done: list[_Done]) -> Carry:
+    """What the next span needs, of all pieces."""
+    rows = pl.concat([d.rows for d in done])
+    elements = {name: pl.concat([d.elements[name] for d in done]) for name in done[0].elements}
+    return Carry(work.until, rows, elements, arrived.log, arrived.seen, arrived.next_row_id)

@@ -88,6 +88,18 @@ def concatenated(one: Elements, other: Elements) -> Elements:
     return Elements(group, start, end, payload, values)
 
 
+def between(elements: Elements | None, low: int, high: int) -> Elements | None:
+    """The elements of the entities ``low … high - 1``, numbered from 0; `elements` are sorted by entity."""
+    if elements is None:
+        return None
+    first, last = np.searchsorted(elements.group, (low, high)).tolist()
+    payload = {name: column[first:last] for name, column in elements.payload.items()}
+    values = None if elements.values is None else elements.values[first:last]
+    return Elements(
+        elements.group[first:last] - low, elements.start[first:last], elements.end[first:last], payload, values
+    )
+
+
 def as_frame(elements: Elements, keys: pl.DataFrame) -> pl.DataFrame:
     """Merged state with the entities' keys, one row an entity, in place of their numbers."""
     columns = [pl.Series(name, column) for name, column in elements.payload.items()]

@@ -44,7 +44,7 @@ def from_polars(dtype: pl.DataType) -> DataType:
     Raises
     ------
     DefinitionError
-        If there is none for it.
+        If there is none for it, or it is a time without a zone.
     """
     if isinstance(dtype, pl.Decimal):
         return hr.Decimal(min(dtype.precision or 18, 18), dtype.scale)
@@ -53,6 +53,8 @@ def from_polars(dtype: pl.DataType) -> DataType:
     if isinstance(dtype, pl.List):
         return hr.List(from_polars(pl.Series([], dtype=dtype.inner).dtype))
     if isinstance(dtype, pl.Datetime):
+        if dtype.time_zone is None:
+            raise DefinitionError("a time without a zone: give it one, e.g. with dt.replace_time_zone('UTC').")
         return hr.Timestamp
     for name, plain in _PLAIN.items():
         if plain == dtype:

@@ -13,6 +13,7 @@ import polars as pl
 
 from headrace.engines.base import Carry, Computed, Engine
 from headrace.platform.carries import best_carry, carry_digest, save_carry
+from headrace.platform.crash_points import crash_point
 from headrace.platform.extent import Extent, checked_extent, day_of, rows_by_day
 from headrace.platform.gold import DAY_COLUMN, Gold, silver_table
 from headrace.platform.gold_writing import write_span
@@ -155,6 +156,7 @@ class _Run:
                 yield Progress(self.rows, total, span.until)
                 if span.until >= self.extent.end and digests.get(span.until) == carry_digest(carry):
                     break
+        crash_point("before backfill ends")
         self.journal.finish()
 
     def _work(self, start: int) -> list[Span]:
@@ -209,6 +211,7 @@ class _Run:
         self.reached = span.until
         if last or time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
             save_carry(self.folder, computed.carry, self.extent.silver_version)
+            crash_point("after carry")
             self._saved_at = time.monotonic()
 
     def report(self, seconds: float) -> BackfillReport:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from headrace.platform.crash_points import crash_point
 from headrace.platform.gold import DAY_COLUMN, Gold, definition_notes
 
 if TYPE_CHECKING:
+    from headrace.lake.base import StagedFile
     from headrace.platform.spans import Span
 
 
@@ -25,7 +27,8 @@ def write_span(
     frame = steps.with_columns(pl.col("valid_from").dt.date().alias(DAY_COLUMN))
     if touched:
         frame = pl.concat([frame, _outside(gold, span, touched)]).sort([*gold.view.entity_keys, "valid_from"])
-    staged = [gold.table.stage(part, {DAY_COLUMN: str(day[0])}) for day, part in _by_day(frame)]
+    staged = [_staged(gold, day, part) for (day,), part in _by_day(frame)]
+    crash_point("before gold commit")
     gold.table.commit(
         staged,
         schema=frame.schema,
@@ -43,6 +46,13 @@ def write_span(
             "carry": carry_digest,
         },
     )
+    crash_point("after gold commit")
+
+
+def _staged(gold: Gold, day: object, steps: pl.DataFrame) -> StagedFile:
+    staged = gold.table.stage(steps, {DAY_COLUMN: str(day)})
+    crash_point("after gold file")
+    return staged
 
 
 def _overlapping(gold: Gold, span: Span) -> list[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from headrace.definitions.services import FeatureService
+from headrace.definitions.views import FeatureView
 from headrace.engines.polars_types import to_polars
 from headrace.errors import DefinitionError, UnknownNameError
 from headrace.platform.gold import DAY_COLUMN, Gold
+from headrace.platform.labels import as_frame
 from headrace.platform.reading import pinned_version
 from headrace.platform.training_set import Options, training_set
 from headrace.types import instant
@@ -50,17 +52,29 @@ def history(
         ``valid_from``, ``event_time`` and the features, oldest first.
     """
     view = context.definitions.view(view_name)
-    for name in (*key, *view.entity_keys):
-        if name not in view.entity_keys or name not in key:
-            raise UnknownNameError.of("key", name, view.entity_keys, f"{view.place}, key {dict(key)}")
+    for name in key:
+        if name not in view.entity_keys:
+            raise UnknownNameError.of("key", name, view.entity_keys, view.place)
+    for name in view.entity_keys:
+        if name not in key:
+            raise DefinitionError(f"{view.place}: whose history? Its key '{name}' is missing.")
     gold = Gold.of(context.lake, view)
-    scan = gold.table.scan(pinned_version(gold)).filter(
-        [pl.col(name) == pl.lit(value).cast(to_polars(view.entity_keys[name])) for name, value in key.items()] or [True]
-    )
+    scan = gold.table.scan(pinned_version(gold))
+    for name, value in key.items():
+        scan = scan.filter(pl.col(name) == _key_value(view, name, value))
     for bound, keep in ((start, pl.Expr.ge), (end, pl.Expr.lt)):
         if bound is not None:
             scan = scan.filter(keep(pl.col("valid_from"), pl.lit(instant(bound)).cast(pl.Datetime("us", "UTC"))))
     return scan.drop(DAY_COLUMN, *view.entity_keys).sort("valid_from").collect()
+
+
+def _key_value(view: FeatureView, key: str, value: Any) -> Any:
+    """The value of a key in its own type; it may be given as text."""
+    dtype = view.entity_keys[key]
+    try:
+        return pl.Series([value]).cast(to_polars(dtype)).item()
+    except pl.exceptions.PolarsError:
+        raise DefinitionError(f"{view.place}, key '{key}': {value!r} is no {dtype}.") from None
 
 
 def snapshot(
@@ -76,20 +90,14 @@ def snapshot(
         Which features.
     at : time
         When.
-    entities : frame, optional
+    entities : frame or path, optional
         The entities: key columns, and what on-demand features ask for. All known ones by default, for a
         service whose views have the same keys.
     """
     service = service_name if isinstance(service_name, FeatureService) else context.definitions.service(service_name)
     moment = pl.lit(instant(at)).cast(pl.Datetime("us", "UTC"))
-    rows = _known_entities(context, service) if entities is None else _as_polars(entities)
+    rows = _known_entities(context, service) if entities is None else as_frame(entities, "entities")
     return training_set(context, rows.with_columns(moment.alias(AT)), service, Options(time=AT))
-
-
-def _as_polars(entities: Any) -> pl.DataFrame:
-    import narwhals as nw
-
-    return cast(pl.DataFrame, nw.from_native(entities, eager_only=True).to_polars())
 
 
 def _known_entities(context: Context, service: FeatureService) -> pl.DataFrame:

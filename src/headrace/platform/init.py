@@ -49,7 +49,7 @@ driver_now = hr.FeatureView(
     features={
         "last_ping": hr.last("ts"),
         "status": hr.last("status"),
-        "speed_mean_10m": hr.mean("speed_mps", window=hr.sliding("10m", hop="1m")),
+        "speed_mean_30m": hr.mean("speed_mps", window=hr.sliding("30m", hop="5m")),
         "pings_1h": hr.count(window=hr.tumbling("1h")),
     },
 )

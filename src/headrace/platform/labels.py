@@ -71,7 +71,7 @@ def parse_labels(labels: Any, time_column: str, service: FeatureService, place: 
     TimeError
         If times have no zone, or some are missing.
     """
-    frame = _frame(labels)
+    frame = as_frame(labels, place)
     for column in (time_column, *_wanted(service)):
         if column not in frame.columns:
             raise UnknownNameError.of("column", column, frame.columns, place)
@@ -101,29 +101,34 @@ def _check_time(frame: pl.DataFrame, column: str, place: str) -> None:
         raise TimeError(f"{place}: '{column}' is null in {missing} of {len(frame)} rows; each row needs a time.")
 
 
-def _frame(labels: Any) -> pl.DataFrame:
-    if isinstance(labels, pl.LazyFrame):
-        return labels.collect()
-    if isinstance(labels, pl.DataFrame):
-        return labels
-    if isinstance(labels, str | Path):
-        return _file(Path(labels))
+def as_frame(given: Any, place: str) -> pl.DataFrame:
+    """Rows that a caller gave: a Polars, pandas or Arrow frame, or a Parquet or CSV file.
+
+    Raises
+    ------
+    SourceError
+        If a file can't be read; begins with `place`.
+    """
+    if isinstance(given, pl.LazyFrame):
+        return given.collect()
+    if isinstance(given, pl.DataFrame):
+        return given
+    if isinstance(given, str | Path):
+        return _file(Path(given), place)
     import narwhals as nw
 
-    return cast(pl.DataFrame, nw.from_native(labels, eager_only=True).to_polars())
+    return cast(pl.DataFrame, nw.from_native(given, eager_only=True).to_polars())
 
 
-def _file(path: Path) -> pl.DataFrame:
+def _file(path: Path, place: str) -> pl.DataFrame:
     if not path.is_file():
-        raise SourceError(f"labels: there is no file {path}.")
+        raise SourceError(f"{place}: there is no file {path}.")
     try:
         if path.suffix == ".csv":
             return pl.read_csv(path, try_parse_dates=True)
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError(
-            f"labels: {path} can't be read: {error}. Give Parquet, or CSV with a header."
-        ) from error
+        raise SourceError(f"{place}: {path} can't be read: {error}. Give Parquet, or CSV with a header.") from error
 
 
 def _like(given: nw.DataFrame[Any], result: pl.DataFrame) -> Any:

@@ -6,7 +6,7 @@ A batch is named by its content and committed once, so a run that was killed goe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -16,7 +16,7 @@ from headrace.connectors.files import InputFile, digest, list_files, no_files_me
 from headrace.definitions.sources import ChangeSource, SnapshotSource, Source
 from headrace.errors import SchemaChangedError, SourceError
 from headrace.platform.crash_points import crash_point
-from headrace.platform.ledger import Batch, Ledger, Piece
+from headrace.platform.ledger import Batch, Content, Ledger, Piece
 
 if TYPE_CHECKING:
     from headrace.lake.base import Table
@@ -38,6 +38,12 @@ class NewFile:
 
     file: InputFile
     digest: str
+    issue: int = 0
+
+    @property
+    def content(self) -> Content:
+        """As `Piece.content`."""
+        return (self.digest, _day(self.file), self.issue)
 
 
 def new_files(context: Context, source: Source, ledger: Ledger) -> list[NewFile]:
@@ -52,23 +58,18 @@ def new_files(context: Context, source: Source, ledger: Ledger) -> list[NewFile]
     listed = list_files(context.root, source.batch)
     if not listed and (not ledger.batches or not any(mark in source.batch.pattern for mark in "*?[{")):
         raise SourceError(no_files_message(context.root, source.where, source.batch))
-    known, finished, in_force = ledger.newest_by_name(), ledger.finished(), ledger.in_force()
-    found: dict[tuple[str, str], NewFile] = {}
+    known, finished = ledger.newest_by_name(), ledger.finished()
+    found: dict[Content, NewFile] = {}
     for file in listed:
         before = known.get(file.name)
         if before and _is_unchanged(file, *before):
             continue
-        content = (digest(file.path), _day(file))
-        if isinstance(source, SnapshotSource):
-            there = in_force.get(content[1])
-            is_there = there is not None and there.pieces[0].content == content
-        else:
-            is_there = content in finished
-        if is_there:
+        new = _told_apart(source, file, ledger)
+        if new.content in finished:
             continue
         if before and not _may_change(source):
             raise _changed(source, file)
-        found[content] = NewFile(file, content[0])
+        found[new.content] = new
     return list(found.values())
 
 
@@ -105,6 +106,16 @@ def land(context: Context, source: Source, reader: Reader, files: list[NewFile],
     return [
         _commit(bronze, source, group, arrived_us) for group in _grouped(pieces, isinstance(source, SnapshotSource))
     ]
+
+
+def _told_apart(source: Source, file: InputFile, ledger: Ledger) -> NewFile:
+    """A file with its digest; a snapshot's with the issue that it is, or would be."""
+    new = NewFile(file, digest(file.path))
+    if not isinstance(source, SnapshotSource):
+        return new
+    issues = ledger.issues(_day(file))
+    is_in_force = bool(issues) and issues[-1].digest == new.digest
+    return replace(new, issue=len(issues) - is_in_force)
 
 
 def _is_unchanged(file: InputFile, piece: Piece, arrived_us: int) -> bool:
@@ -144,7 +155,15 @@ def _pieces(
                 )
             file = new.file
             piece = Piece(
-                file.name, new.digest, file.size_bytes, file.modified_ns, number, frame.height, is_last, _day(file)
+                file.name,
+                new.digest,
+                file.size_bytes,
+                file.modified_ns,
+                number,
+                frame.height,
+                is_last,
+                _day(file),
+                new.issue,
             )
             yield piece, frame.with_columns(pl.lit(file.name).alias(FILE))
             progress(rows + file_rows, done_bytes + (file.size_bytes if is_last else 0))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headrace.lake.base import Table
 
 LAND: Final = "land"
+Content = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Piece:
         Whether the file ends with it.
     day : str
         The day of a snapshot, else empty.
+    issue : int
+        How many files of that day came before: the first content may come back after a second.
     """
 
     name: str
@@ -44,14 +47,15 @@ class Piece:
     rows: int
     is_last: bool
     day: str = ""
+    issue: int = 0
 
     @property
-    def content(self) -> tuple[str, str]:
-        """What makes two files the same: their content and, for snapshots, their day."""
-        return (self.digest, self.day)
+    def content(self) -> Content:
+        """What makes two files the same: their content and, for snapshots, their day and issue."""
+        return (self.digest, self.day, self.issue)
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> tuple[str, str, int, int]:
         """What makes two pieces the same."""
         return (*self.content, self.number)
 
@@ -123,11 +127,11 @@ class Ledger:
         """Read it from bronze; empty where there is none."""
         return cls(tuple(_batches(bronze)))
 
-    def piece_keys(self) -> set[tuple[str, str, int]]:
+    def piece_keys(self) -> set[tuple[str, str, int, int]]:
         """The pieces that are there."""
         return {piece.key for piece in self._pieces()}
 
-    def finished(self) -> set[tuple[str, str]]:
+    def finished(self) -> set[Content]:
         """The contents that are there whole."""
         there = self.piece_keys()
         lasts = (piece for piece in self._pieces() if piece.is_last)
@@ -147,6 +151,10 @@ class Ledger:
             for piece in batch.pieces
             if piece.content in finished
         }
+
+    def issues(self, day: str) -> list[Piece]:
+        """The first pieces of the files of a day that are there whole, in order."""
+        return [batch.pieces[0] for batch in self.complete() if batch.pieces[0].day == day]
 
     def in_force(self) -> dict[str, Batch]:
         """For each day of a snapshot source the batch that came last."""

@@ -129,6 +129,11 @@ def test_a_type_without_name_is_refused() -> None:
         check_row_wise(view_with(lambda rows: rows.with_columns(d=nw.col("ts") - nw.col("ts"))), SAMPLE)
 
 
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(TransformError, match="column 'ts': a time without a zone"):
+        check_row_wise(view_with(lambda rows: rows.with_columns(nw.col("ts").dt.replace_time_zone(None))), SAMPLE)
+
+
 def test_no_rows_are_a_sample_too() -> None:
     assert set(check_row_wise(view_with(lambda rows: rows), SAMPLE.clear())) == set(SOURCE.schema)
 

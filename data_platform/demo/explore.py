@@ -1,0 +1,61 @@
+"""Chapter 6: the project that is left, and five commands to look around in it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import narwhals as nw
+import polars as pl
+
+from data_platform.demo.telling import Teller
+from data_platform.features.grid import cell_number
+
+_REQUESTS = 8
+
+
+def explore(tell: Teller, root: Path, test: pl.DataFrame) -> list[list[str]]:
+    """Write some requests to answer, and print the commands; returns their arguments."""
+    busy = test.sort("label_time").slice(len(test) // 2, _REQUESTS)
+    at = busy["label_time"][0]
+    requests = root / "requests.csv"
+    _with_cells(busy).write_csv(requests)
+    train = root / "training_sets" / "train"
+    commands = [
+        ["status"],
+        ["quarantine", "show", "gps", "--limit", "5"],
+        ["history", "driver_now", f"driver_id={busy['driver_id'][0]}", "--end", _text(at), "--limit", "8"],
+        ["snapshot", "dispatch", "--at", _text(at), "--entities", str(requests)],
+        ["training-set", "--from-manifest", str(train), "--to", str(root / "training_sets" / "again")],
+    ]
+    tell.say(f"\nIt is all in {root}: definitions in features/, tables in lake/ (Delta), figures in outcome.json.")
+    tell.say("Look around, then change features/views.py and run headrace plan:")
+    for line in (*_environment(root), *(shlex.join(["headrace", *command]) for command in commands)):
+        tell.command(line)
+    return commands
+
+
+def _with_cells(labels: pl.DataFrame) -> pl.DataFrame:
+    cell = cell_number(nw.col("pickup_lat"), nw.col("pickup_lon"))
+    located = nw.from_native(labels).with_columns(pickup_cell=cell).to_native()
+    return located.select("driver_id", "city", "pickup_cell")
+
+
+def _environment(root: Path) -> list[str]:
+    """What to set first, so that the commands are found and find the project."""
+    lines = [f"export HEADRACE_PROJECT={shlex.quote(_short(root))}"]
+    if shutil.which("headrace") is None:
+        lines.append(f"export PATH={shlex.quote(_short(Path(sys.executable).parent))}:$PATH")
+    return lines
+
+
+def _short(path: Path) -> str:
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _text(moment: datetime) -> str:
+    return f"{(moment + timedelta(seconds=1)):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,138 @@
+"""Killed at any moment and run again, an ingest ends as if it had never been killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from tests.ingesting import ping, pings
+from tests.integration.ingest_child import project
+
+ROOT = Path(__file__).parents[2]
+STEPS = ("ingest", "replay", "rebuild")
+POINTS = {
+    "ingest": [
+        "before bronze file", "before bronze commit", "after bronze commit", "before bronze commit:2",
+        "after bronze commit:2", "after quarantine commit", "after silver file", "after silver file:3",
+        "before silver commit", "after silver commit", "before silver commit:2", "after silver commit:2",
+    ],
+    "replay": ["before silver commit", "after silver commit", "after replay commit", "after quarantine commit"],
+    "rebuild": ["before silver commit:2", "after silver commit:2", "before rebuild commit", "after rebuild commit"],
+}  # fmt: skip
+
+
+def landed(root: Path) -> Path:
+    """Three files over some days: clean, torn, wrong and copied rows, and copies that beat their originals."""
+    made = project(root)
+    made.put("a.jsonl", [*pings(range(30), seen=None), ping(30, lat=95), "{torn"])
+    copies = [ping(n, seen="2026-01-05T11:00:00Z") for n in range(5)]
+    others = [ping(n, ts="2026-01-03T10:00:00Z", seen=None) for n in range(40, 60)]
+    made.put("b.jsonl", [*others, *copies, ping(61, lat=99)])
+    made.put("c.jsonl", [ping(n, ts="2026-01-04T10:00:00Z", seen=None) for n in range(60, 90)])
+    return root
+
+
+def run(root: Path, what: str, crash_at: str = "") -> int:
+    environment = os.environ | {"HEADRACE_CRASH_AT": crash_at, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    command = [sys.executable, "-m", "tests.integration.ingest_child", str(root), what]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
+
+
+def state(root: Path) -> dict[str, pl.DataFrame]:
+    made = project(root)
+    tables = {layer: made.rows(layer) for layer in ("bronze", "silver", "quarantine")}
+    return {layer: rows.select(sorted(rows.columns)) for layer, rows in tables.items()}
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """What each step leaves behind when it is not killed, and what it starts from."""
+    folder = tmp_path_factory.mktemp("clean")
+    root = landed(folder / "start")
+    found = {"start": root}
+    for step in STEPS:
+        after = folder / step
+        shutil.copytree(root, after)
+        if step != "ingest":
+            (after / "mended").touch()
+        assert run(after, step) == 0
+        found[step] = root = after
+    yield found
+    shutil.rmtree(folder)
+
+
+def start_of(step: str, clean: dict[str, Path], tmp_path: Path) -> Path:
+    before = {"ingest": "start", "replay": "ingest", "rebuild": "replay"}[step]
+    root = tmp_path / "project"
+    shutil.copytree(clean[before], root)
+    if step != "ingest":
+        (root / "mended").touch()
+    return root
+
+
+def assert_same(root: Path, other: Path) -> None:
+    found, wanted = state(root), state(other)
+    for layer, rows in wanted.items():
+        assert_frame_equal(found[layer], rows)
+
+
+def test_the_clean_run_is_what_it_should_be(clean: dict[str, Path]) -> None:
+    silver, quarantine = state(clean["ingest"])["silver"], state(clean["ingest"])["quarantine"]
+    assert silver["event_id"].n_unique() == silver.height == 80
+    assert silver.filter(pl.col("seen").is_not_null()).height == 5
+    assert quarantine.height == 3
+    replayed = state(clean["replay"])["silver"]
+    assert replayed.height == 82
+    assert_frame_equal(state(clean["rebuild"])["silver"], replayed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "point"), [(step, point) for step, points in POINTS.items() for point in points])
+def test_killed_at_a_point(step: str, point: str, clean: dict[str, Path], tmp_path: Path) -> None:
+    root = start_of(step, clean, tmp_path)
+    assert run(root, step, crash_at=point) == -signal.SIGKILL
+    assert run(root, step) == 0
+    assert_same(root, clean[step])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_any_time(seed: int, clean: dict[str, Path], tmp_path: Path) -> None:
+    root = start_of("ingest", clean, tmp_path)
+    chance = random.Random(seed)
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    for _ in range(3):
+        command = [sys.executable, "-m", "tests.integration.ingest_child", str(root), "ingest"]
+        child = subprocess.Popen(command, env=environment, cwd=ROOT)
+        time.sleep(chance.uniform(0.3, 2.5))
+        child.kill()
+        child.wait()
+    assert run(root, "ingest") == 0
+    assert_same(root, clean["ingest"])
+
+
+@pytest.mark.slow
+def test_two_at_once_double_nothing(clean: dict[str, Path], tmp_path: Path) -> None:
+    root = start_of("ingest", clean, tmp_path)
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    command = [sys.executable, "-m", "tests.integration.ingest_child", str(root), "ingest"]
+    children = [
+        subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    ends = [(child.communicate()[1], child.returncode) for child in children]
+    assert any(code == 0 for _, code in ends)
+    assert all("ConflictError: ingest-gps is already running in process" in text for text, code in ends if code)
+    assert_same(root, clean["ingest"])
