@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 import headrace as hr
 from headrace.errors import DefinitionError, IncompleteError, ManifestError, SourceError, TimeError, UnknownNameError
-from headrace.platform import Platform
+from headrace.platform import Platform, reading
 from headrace.testing import steps, value_at
 from headrace.types import DAY, SECOND
 from tests.integration.pings import FEATURES, NOW, START, project, put, some_rows
@@ -66,6 +66,13 @@ def test_every_value_is_that_of_the_step_in_force(platform: Platform) -> None:
         assert row["driver_now__speed_1h"] == (speed if speed is None else pytest.approx(speed, rel=1e-9))
         old = wanted and (row["label_time"] - wanted["event_time"]).total_seconds() > 7200
         assert row["driver_now__n"] == (None if old else wanted.get("n"))
+
+
+def test_by_ranges_of_entities(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = some_labels()
+    whole = platform.training_set(labels, "model")
+    monkeypatch.setattr(reading, "ROWS_AT_ONCE", 100)
+    assert platform.training_set(labels, "model").equals(whole)
 
 
 def test_statuses(platform: Platform) -> None:
@@ -179,6 +186,7 @@ def test_rebuilt_to_the_byte_after_everything_changed(platform: Platform, tmp_pa
         platform.training_set(labels, service, to=tmp_path / service)
     put(platform, some_rows(seed=6, days=3, n=100))
     platform.backfill("driver_now")
+    platform.optimize()
     for service in ("model", "with_on_demand"):
         platform.rebuild(tmp_path / service, tmp_path / f"{service}-again")
         one, other = (tmp_path / name / "training_set.parquet" for name in (service, f"{service}-again"))

@@ -31,6 +31,8 @@ def as_of(step_group: Ints, step_time: Ints, group: Ints, time: Ints, n_groups: 
     The queries are put into the order of the steps first, so that the search walks forward through
     memory; steps are searched within their entity only.
     """
+    if not len(step_time):
+        return np.full(len(group), NOT_FOUND, dtype=np.int64)
     order = np.lexsort((time, group))
     begin = np.searchsorted(step_group, np.arange(n_groups + 1))
     found = np.full(len(group), NOT_FOUND, dtype=np.int64)
