@@ -12,6 +12,7 @@ from pathlib import Path
 import narwhals as nw
 import polars as pl
 
+from data_platform.demo.folder import OUTCOME
 from data_platform.demo.telling import Teller
 from data_platform.features.grid import cell_number
 
@@ -24,18 +25,20 @@ def explore(tell: Teller, root: Path, test: pl.DataFrame) -> list[list[str]]:
     at = busy["label_time"][0]
     requests = root / "requests.csv"
     _with_cells(busy).write_csv(requests)
-    train = root / "training_sets" / "train"
+    sets = root / "training_sets"
     commands = [
         ["status"],
         ["quarantine", "show", "gps", "--limit", "5"],
         ["history", "driver_now", f"driver_id={busy['driver_id'][0]}", "--end", _text(at), "--limit", "8"],
-        ["snapshot", "dispatch", "--at", _text(at), "--entities", str(requests)],
-        ["training-set", "--from-manifest", str(train), "--to", str(root / "training_sets" / "again")],
+        ["snapshot", "dispatch", "--at", _text(at), "--entities", _short(requests)],
+        ["training-set", "--from-manifest", _short(sets / "train"), "--to", _short(sets / "again")],
     ]
-    tell.say(f"\nIt is all in {root}: definitions in features/, tables in lake/ (Delta), figures in outcome.json.")
-    tell.say("Look around, then change features/views.py and run headrace plan:")
+    tell.heading(
+        "Explore", f"{_short(root)} is a project: definitions in features/, tables in lake/, figures in {OUTCOME}."
+    )
     for line in (*_environment(root), *(shlex.join(["headrace", *command]) for command in commands)):
         tell.command(line)
+    tell.say("Change a window in features/views.py, and headrace plan says what that would cost.", style="dim")
     return commands
 
 

@@ -8,10 +8,11 @@ from typing import Final
 import polars as pl
 
 from data_platform.demo.telling import Teller
+from data_platform.demo.truth import true_pings
 from data_platform.simulator import Written
 from headrace import Platform
 
-ACCEPTED, DUPLICATE, LATE = "accepted", "copy, left out", "late, kept"
+ACCEPTED, DUPLICATE, LATE = "accepted", "second copy, left out", "of those, late and kept"
 _QUARANTINED: Final = {
     "gps: driver_id": ("corrupt_driver_id_null",),
     "gps: lat": ("corrupt_lat_out_of_range",),
@@ -21,10 +22,10 @@ _QUARANTINED: Final = {
 }
 _WORDS: Final = {
     "gps: driver_id": "driver_id is null",
-    "gps: lat": "lat is no latitude",
-    "gps: speed_mps": "speed_mps is negative or NaN",
-    "gps: status": "status is unknown",
-    "gps: ts": "ts lies in the future",
+    "gps: lat": "lat beyond a pole",
+    "gps: speed_mps": "speed negative or NaN",
+    "gps: status": "status unknown",
+    "gps: ts": "time in the future",
     "rides: line": "half a line",
 }
 
@@ -52,41 +53,40 @@ def ingest(tell: Teller, platform: Platform, written: Written) -> dict[str, Coun
 
 def injected(written: Written) -> Counts:
     """What the simulator did, by what should become of it."""
-    faults = written.gps_faults
+    faults, torn = written.gps_faults, written.ride_faults["unparseable"]
     quarantined = {what: sum(faults[name] for name in names) for what, names in _QUARANTINED.items()}
-    torn = {"rides: line": written.ride_faults["unparseable"]} if written.ride_faults["unparseable"] else {}
-    return {
+    return _happened({
         f"gps: {ACCEPTED}": written.pings - sum(quarantined.values()),
         f"gps: {LATE}": _late(written.root),
         f"gps: {DUPLICATE}": faults["duplicate"],
-        **{what: count for what, count in quarantined.items() if count},
+        **quarantined,
         f"rides: {ACCEPTED}": written.ride_changes,
         f"rides: {DUPLICATE}": written.ride_faults["duplicate"],
-        **torn,
+        "rides: line": torn,
         f"driver_documents: {ACCEPTED}": written.document_rows,
-    }
+    })  # fmt: skip
 
 
 def _late(root: Path) -> int:
     """How many pings that are whole arrived over ten seconds after they happened."""
-    wrong = pl.scan_parquet(root / "truth/gps_faults/*.parquet").filter(
-        pl.col("fault").is_in(["late", "duplicate"]).not_()
-    )
-    whole = pl.scan_parquet(root / "truth/gps/*.parquet").join(wrong, on="event_id", how="anti")
     late = pl.col("received_at") - pl.col("ts") > pl.duration(seconds=10)
-    return int(whole.select(late.sum()).collect().item())
+    return int(true_pings(root).select(late.sum()).collect().item())
 
 
 def _found(platform: Platform) -> Counts:
     report = platform.ingest()
     counts = {f"{done.source}: {ACCEPTED}": done.accepted for done in report.sources}
-    counts |= {f"{done.source}: {DUPLICATE}": done.duplicates for done in report.sources if done.duplicates}
+    counts |= {f"{done.source}: {DUPLICATE}": done.duplicates for done in report.sources}
     counts[f"gps: {LATE}"] = report["gps"].late
     for reason in platform.quarantine():
         counts[f"{reason.source}: {reason.column or 'line'}"] = reason.rows
-    return counts
+    return _happened(counts)
+
+
+def _happened(counts: Counts) -> Counts:
+    return {what: count for what, count in counts.items() if count}
 
 
 def _named(what: str) -> tuple[str, str]:
     source, _, kind = what.partition(": ")
-    return source, f"quarantined: {_WORDS[what]}" if what in _WORDS else kind
+    return source, f"quarantine: {_WORDS[what]}" if what in _WORDS else kind

@@ -26,11 +26,15 @@ class Teller:
         """Print the first line."""
         self.console.print(Text(text, style="bold"))
 
+    def heading(self, name: str, sentence: str) -> None:
+        """Print how a chapter begins."""
+        self.console.print(Text.assemble("\n", (f"{len(self.seconds) + 1}  {name}", "bold cyan")))
+        self.say(sentence, style="dim")
+
     @contextmanager
     def chapter(self, name: str, sentence: str) -> Iterator[None]:
         """Print what comes, and when it is over how long it took."""
-        self.console.print(Text.assemble("\n", (f"{len(self.seconds) + 1}  {name}", "bold cyan")))
-        self.say(sentence, style="dim")
+        self.heading(name, sentence)
         began = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - began, 3)
@@ -47,7 +51,7 @@ class Teller:
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table; numbers are aligned right."""
-        table = Table(box=None, header_style="dim", padding=(0, 3, 0, 0))
+        table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
         for heading, value in zip(headings, rows[0], strict=True):
             table.add_column(heading, justify="right" if isinstance(value, int | float) else "left")
         for row in rows:

@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 
 from data_platform.demo.telling import Teller
-from data_platform.demo.truth import SPEED, speed_differs
+from data_platform.demo.truth import speed_differs
 from data_platform.simulator import City
 from headrace import Platform
 
@@ -48,7 +48,8 @@ def build_training_sets(tell: Teller, platform: Platform, city: City, days: int)
         differs = speed_differs(root, sample)
         tell.say(
             f"{len(train):,} labels to learn from and {len(test):,} to test on, {train['target'].mean():.0%} of the "
-            f"riders late. {SPEED}, recomputed from the true pings at {len(sample):,} requests: {differs} differ."
+            f"riders late. The mean speed over 5 minutes, recomputed from the true pings at {len(sample):,} requests: "
+            f"{differs} differ."
         )
     return TrainingSets(
         train, test, {"train": len(train), "test": len(test), "checked": len(sample), "differing": differs}

@@ -24,16 +24,16 @@ def available(last_ping: Any, status: Any, now: Any) -> Any:
 
 
 @hr.on_demand(
-    inputs=[driver_papers[["inspection_passed_on", "inspection_valid_days"]]],
+    inputs=[driver_papers[["passed_on", "valid_days"]]],
     request={"now": hr.RequestTime()},
     outputs={"valid": hr.Bool, "days_left": hr.Float64},
 )
-def inspection(inspection_passed_on: Any, inspection_valid_days: Any, now: Any) -> Any:
+def inspection(passed_on: Any, valid_days: Any, now: Any) -> Any:
     """Whether the vehicle's inspection holds, and for how many days more.
 
-    It holds until 00:00 UTC of the day that is `inspection_valid_days` after it was passed: it expires
+    It holds until 00:00 UTC of the day that is `valid_days` after it was passed: it expires
     at that microsecond by itself, though no file says so and no job runs. Without papers it does not hold.
     """
-    passed_us = inspection_passed_on.cast(nw.Datetime("us", "UTC")).dt.timestamp("us")
-    left_us = passed_us + inspection_valid_days * DAY_US - now.dt.timestamp("us")
+    passed_us = passed_on.cast(nw.Datetime("us", "UTC")).dt.timestamp("us")
+    left_us = passed_us + valid_days * DAY_US - now.dt.timestamp("us")
     return {"valid": (left_us > 0).fill_null(value=False), "days_left": left_us / DAY_US}

@@ -78,8 +78,8 @@ driver_papers = hr.FeatureView(
     entity=driver,
     source=driver_documents,
     features={
-        "inspection_passed_on": hr.last("inspection_passed_on"),
-        "inspection_valid_days": hr.last("inspection_valid_days"),
+        "passed_on": hr.last("inspection_passed_on"),
+        "valid_days": hr.last("inspection_valid_days"),
         "document_status": hr.last("document_status"),
     },
     freshness="26h30m",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
+import headrace as hr
 from headrace.engines.base import Known
 from headrace.testing import steps, steps_in_partitions
 from tests.property.boundaries import boundaries, differences
+from tests.property.oracle import Row, happened, versions
 from tests.property.strategies import KINDS, WINDOWS, rows, views
 
 CASES = [(window, kind) for window in WINDOWS for kind in KINDS]
@@ -45,3 +49,26 @@ def test_values_at_the_bounds_of_windows_span_by_span(window: str, kind: str, da
     cuts = data.draw(st.lists(st.sampled_from(times), max_size=4, unique=True), label="cuts") if times else []
     found = steps_in_partitions(view, given_rows, sorted(cuts))
     assert not differences(view, given_rows, found, _some(data, times))
+
+
+@pytest.mark.parametrize(("window", "kind"), CASES)
+@given(data=st.data())
+def test_a_row_changes_nothing_before_it_is_known(window: str, kind: str, data: st.DataObject) -> None:
+    view = data.draw(views(WINDOWS[window], kind), label="view")
+    given_rows = data.draw(rows(kind).filter(bool), label="rows")
+    # An entry inside of a log also decides which entry ends the one before it: only the last has no say in the past.
+    place = len(given_rows) - 1 if kind == "change" else data.draw(st.integers(0, len(given_rows) - 1), label="place")
+    without = steps(view, [*given_rows[:place], *given_rows[place + 1 :]])
+    unaware = pl.col("valid_from").dt.epoch("us") < _first_effect(view, given_rows[place], kind)
+    exact = [*view.entity_keys, "valid_from", "event_time", "rows", "last_x", "sum_n", "max_n", "kinds_s"]
+    assert_frame_equal(steps(view, given_rows).filter(unaware).select(exact), without.filter(unaware).select(exact))
+
+
+def _first_effect(view: hr.FeatureView, row: Row, kind: str) -> int:
+    """When a row is known; for the source's rows that end others, that is when it ends them."""
+    after = view.source.known_after_us
+    if kind == "change":
+        return int(row["_known"]) + after
+    if kind == "snapshot":
+        return happened(row["_snapshot"]) + after
+    return max(max(v.t, v.a) for v in versions(view, [row], "then"))

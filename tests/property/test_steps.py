@@ -94,16 +94,3 @@ def test_the_order_of_rows_does_not_matter(kind: str, data: st.DataObject) -> No
         .select("valid_from", "event_time", "last_x", "sum_n")
         .equals(steps(view, again).select("valid_from", "event_time", "last_x", "sum_n"))
     )
-
-
-@pytest.mark.parametrize("window", WINDOWS)
-@given(data=st.data())
-def test_a_row_changes_nothing_before_it_is_known(window: str, data: st.DataObject) -> None:
-    view = data.draw(views(WINDOWS[window], "event"), label="view")
-    given_rows = data.draw(rows("event").filter(bool), label="rows")
-    late = max(given_rows, key=lambda row: (max(row["t"], row["a"] or row["t"]), row["id"]))
-    before = max(late["t"], late["a"] or late["t"])
-    known = (pl.col("valid_from").dt.epoch("us") <= before - 1)  # fmt: skip
-    without = steps(view, [row for row in given_rows if row is not late])
-    names = [*view.entity_keys, "valid_from", "event_time", "rows", "last_x", "kinds_s"]
-    assert steps(view, given_rows).filter(known).select(names).equals(without.filter(known).select(names))

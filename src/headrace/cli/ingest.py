@@ -80,6 +80,6 @@ def _record(report: SourceReport) -> dict[str, object]:
 
 def _print_notes(report: SourceReport) -> None:
     for reason, rows in report.rejected.items():
-        typer.echo(f"{report.source}: {rows:,} quarantined rows: {reason}")
+        typer.echo(f"{report.source}: {rows:,} quarantined: {reason}")
     for column, dtype in report.added_columns.items():
         typer.echo(f"{report.source}: column '{column}' ({dtype}) is not declared; silver keeps it.")

@@ -60,7 +60,7 @@ def _summary(result: pl.DataFrame) -> pl.DataFrame:
     columns = result.get_columns()
     return pl.DataFrame({
         "column": [column.name for column in columns],
-        "type": [str(column.dtype) for column in columns],
+        "type": [str(column.dtype.base_type()) for column in columns],
         "null share": [column.null_count() / max(1, len(column)) for column in columns],
         "for example": [next((str(v) for v in column.drop_nulls().head(1)), None) for column in columns],
     })  # fmt: skip
