@@ -29,13 +29,13 @@ GPS = {
 
 def gps(pattern: str = "landing/*.jsonl", **options: Any) -> hr.EventSource:
     """Pings of drivers, with a contract."""
-    options = {
+    given: dict[str, Any] = {
         "dedupe_on": "event_id",
         "required": "driver_id",
         "contract": [hr.check.between("lat", -90, 90), hr.check.is_in("status", ["free", "busy"])],
         "max_rejected_share": 0.5,
     } | options
-    return hr.EventSource("gps", schema=GPS, event_time="ts", batch=hr.Files(pattern), **options)
+    return hr.EventSource("gps", schema=GPS, event_time="ts", batch=hr.Files(pattern), **given)
 
 
 def ping(number: int, **values: Any) -> dict[str, Any]:

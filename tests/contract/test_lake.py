@@ -146,6 +146,23 @@ def test_metadata_and_transactions_outlive_checkpoints(table: Table) -> None:
     assert ids(table, version=3) == [0, 1, 2, 3]
 
 
+def test_metadata_stays_with_its_version_while_others_commit(table: Table) -> None:
+    commit(table, 0, metadata={"n": "0"})
+
+    def write() -> None:
+        for number in range(1, 40):
+            commit(table, metadata={"n": str(number)})
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = []
+    while writer.is_alive():
+        seen += [(c.version, c.metadata["n"]) for c in table.commits()]
+    writer.join()
+    assert {version for version, _ in seen} == {int(n) for _, n in seen}
+    assert all(str(version) == n for version, n in seen)
+
+
 def test_a_new_column_is_added_and_null_before(table: Table) -> None:
     commit(table, 1)
     wide = rows(2).with_columns(note=pl.lit("new"))

@@ -38,5 +38,5 @@ def main() -> None:
 if __name__ == "__main__":
     from headrace.platform import landing
 
-    landing.BATCH_ROWS = 40
+    landing.BATCH_ROWS = 40  # type: ignore[misc]
     main()

@@ -81,9 +81,12 @@ def test_rejected_rows_go_to_quarantine_with_every_reason(project: Project) -> N
     report = project.ingest()
     assert (report.accepted, report.rejected_rows) == (6, 4)
     assert report.rejected == {
-        "lat between -90 and 90": 1, "status in ['free', 'busy']": 1, "driver_id: null": 1,
-        "driver_id: wrong type": 1, "unparsable line": 1,
-    }  # fmt: skip
+        "lat between -90 and 90": 1,
+        "status in ['free', 'busy']": 1,
+        "driver_id: null": 1,
+        "driver_id: wrong type": 1,
+        "unparsable line": 1,
+    }
     kept = project.rows("quarantine")
     assert kept["_hr_row"].to_list() == [7, 8, 9, 10]
     assert kept["columns"].to_list()[0] == ["lat", "status"]
@@ -108,17 +111,24 @@ def test_arrival_is_the_measured_one_where_there_is_one(project: Project) -> Non
     assert project.ingest().rejected == {"ts: later than its arrival": 1}
     kept = project.rows()
     assert kept["_hr_known"].to_list() == [
-        datetime(2026, 1, 5, 10, 40, tzinfo=UTC), datetime(2026, 1, 5, 10, 12, tzinfo=UTC),
-    ]  # fmt: skip
+        datetime(2026, 1, 5, 10, 40, tzinfo=UTC),
+        datetime(2026, 1, 5, 10, 12, tzinfo=UTC),
+    ]
     assert kept["_hr_available"].to_list() == [datetime(2026, 1, 5, 10, 30, tzinfo=UTC), None]
 
 
 def _with_seen(**options: Any) -> hr.EventSource:
     schema = GPS | {"seen": hr.Timestamp}
     return hr.EventSource(
-        "gps", schema=schema, event_time="ts", available_time="seen", dedupe_on="event_id",
-        batch=hr.Files("landing/*.jsonl"), max_rejected_share=0.5, **options,
-    )  # fmt: skip
+        "gps",
+        schema=schema,
+        event_time="ts",
+        available_time="seen",
+        dedupe_on="event_id",
+        batch=hr.Files("landing/*.jsonl"),
+        max_rejected_share=0.5,
+        **options,
+    )
 
 
 def test_too_many_rejected_rows_stop_the_batch(project: Project) -> None:
@@ -179,7 +189,9 @@ def test_a_dropped_column_never_passes(project: Project) -> None:
 
 def test_a_retyped_column_never_passes(project: Project) -> None:
     project.put("a.jsonl", [ping(n, driver_id=str(n)) for n in range(3)])
-    with pytest.raises(SchemaChangedError, match="no value of column 'driver_id' is a Int64 any more; the first is \"0\""):
+    with pytest.raises(
+        SchemaChangedError, match="no value of column 'driver_id' is a Int64 any more; the first is \"0\""
+    ):
         project.ingest()
 
 
@@ -226,8 +238,10 @@ def test_the_measured_copy_replaces_the_one_in_silver(project: Project) -> None:
     assert (report.accepted, report.duplicates) == (1, 1)
     kept = {row["event_id"]: row["_hr_available"] for row in project.rows().to_dicts()}
     assert kept == {
-        "e0": datetime(2026, 1, 5, 10, 20, tzinfo=UTC), "e1": datetime(2026, 1, 5, 11, tzinfo=UTC), "e2": None,
-    }  # fmt: skip
+        "e0": datetime(2026, 1, 5, 10, 20, tzinfo=UTC),
+        "e1": datetime(2026, 1, 5, 11, tzinfo=UTC),
+        "e2": None,
+    }
 
 
 def test_copies_further_apart_than_ids_are_remembered_are_rows_of_their_own(project: Project) -> None:
@@ -383,8 +397,9 @@ class TestSnapshots:
         rows = project.rows()
         assert rows.height == 4
         assert rows["_hr_snapshot"].unique().sort().to_list() == [
-            datetime(2026, 1, 2, 23, 59, 59, 999_999, tzinfo=UTC), datetime(2026, 1, 3, 23, 59, 59, 999_999, tzinfo=UTC),
-        ]  # fmt: skip
+            datetime(2026, 1, 2, 23, 59, 59, 999_999, tzinfo=UTC),
+            datetime(2026, 1, 3, 23, 59, 59, 999_999, tzinfo=UTC),
+        ]
         assert rows["_hr_known"][0] == datetime(2026, 1, 3, 1, 59, 59, 999_999, tzinfo=UTC)
 
     def test_an_issue_anew_replaces_its_day_and_going_back_does_too(self, project: Project) -> None:
@@ -415,9 +430,14 @@ class TestChanges:
     def project(self, tmp_path: Path) -> Project:
         schema = {"id": hr.Int64, "at": hr.Timestamp, "fare": hr.Decimal(10, 2)}
         source = hr.ChangeSource(
-            "rides", primary_key="id", schema=schema, event_time="at", required="fare", known_after="1s",
+            "rides",
+            primary_key="id",
+            schema=schema,
+            event_time="at",
+            required="fare",
+            known_after="1s",
             batch=hr.Files("landing/*.json", "debezium"),
-        )  # fmt: skip
+        )
         return Project(tmp_path, source)
 
     def envelope(self, position: int, op: str, row: int = 1, fare: str = "12.50", ts_us: int | None = None) -> str:
@@ -456,7 +476,9 @@ class TestChanges:
         assert project.ingest().accepted == 100
 
     def test_a_deletion_needs_its_key_alone(self, project: Project) -> None:
-        key_only = self.envelope(2, "d").replace('"fare":12.50', '"fare":null').replace('"at":1767603600000000', '"at":null')
+        key_only = (
+            self.envelope(2, "d").replace('"fare":12.50', '"fare":null').replace('"at":1767603600000000', '"at":null')
+        )
         project.source = _lenient(project.source)
         project.put("a.json", [self.envelope(1, "c"), key_only, self.envelope(3, "d").replace('"id":1', '"id":null')])
         assert project.ingest().rejected == {"id: null": 1}
@@ -465,13 +487,19 @@ class TestChanges:
         project.source = _lenient(project.source)
         good = self.envelope(1, "c")
         bad = [
-            good.replace('"op":"c"', '"op":"x"'), good.replace('"pos":1,', ""), good[:40],
-            good.replace("12.50", '"a lot"').replace('"pos":1', '"pos":2'), good.replace("12.50", "12.505"),
-        ]  # fmt: skip
+            good.replace('"op":"c"', '"op":"x"'),
+            good.replace('"pos":1,', ""),
+            good[:40],
+            good.replace("12.50", '"a lot"').replace('"pos":1', '"pos":2'),
+            good.replace("12.50", "12.505"),
+        ]
         project.put("a.json", [good, *bad])
         assert project.ingest().rejected == {
-            "op: unknown operation": 1, "source: no log position": 1, "unparsable line": 1, "fare: wrong type": 2,
-        }  # fmt: skip
+            "op: unknown operation": 1,
+            "source: no log position": 1,
+            "unparsable line": 1,
+            "fare: wrong type": 2,
+        }
 
 
 def _lenient(source: Any) -> Any:

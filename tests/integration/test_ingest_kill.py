@@ -98,7 +98,9 @@ def assert_whole(root: Path) -> None:
     assert silver.height == silver["event_id"].n_unique()
     by_file = silver.group_by("_hr_file").len().rows()
     for file, rows in by_file:
-        assert rows in {"landing/a.jsonl": (30, 25, 31, 26), "landing/b.jsonl": (25, 26), "landing/c.jsonl": (30,)}[file]
+        assert (
+            rows in {"landing/a.jsonl": (30, 25, 31, 26), "landing/b.jsonl": (25, 26), "landing/c.jsonl": (30,)}[file]
+        )
 
 
 def assert_same(root: Path, other: Path) -> None:

@@ -81,7 +81,9 @@ def narrowed(values: pl.Series, dtype: DataType) -> tuple[pl.Series, pl.DataFram
         return values, pl.DataFrame(schema=FAILURES)
     cast = values.cast(wanted, strict=False)
     failed = cast.is_null() & values.is_not_null()
-    if not (values.dtype.is_float() and wanted.is_float()):
+    if values.dtype.is_float() and wanted.is_float():
+        failed |= (cast.is_infinite() & values.is_finite()).fill_null(value=False)
+    else:
         failed |= (cast.cast(values.dtype, strict=False) != values).fill_null(value=False)
     return cast.set(failed, None) if failed.any() else cast, failures_where(failed, OUT_OF_RANGE, values)
 

@@ -53,7 +53,7 @@ class CsvReader:
             what = "has a header and no rows" if header else "is empty: it has not even a header"
             raise SourceError(f"{path} {what}. Remove the file, or write it again.")
 
-    def decode(self, received: pl.DataFrame, *, whole: bool = True) -> Decoded:  # noqa: ARG002 - see Reader
+    def decode(self, received: pl.DataFrame, *, whole: bool = True) -> Decoded:
         """Parse the text of each column; see `Reader.decode`."""
         columns, failures = [], [_broken(received)]
         for name, dtype in self.source.schema.items():

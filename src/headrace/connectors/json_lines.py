@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
 
-from headrace.connectors.base import FAILURES
 from headrace.connectors.json_exact import as_frames, decode_exactly, parse
 from headrace.connectors.json_shape import JOIN, Shape, paths_of, raw_type
 from headrace.connectors.json_templates import template
@@ -16,6 +14,7 @@ from headrace.connectors.json_templates import template
 _MOST_TEMPLATES: Final = 16
 _FEW_LINES: Final = 64
 """So few lines are looked at one by one rather than given a template."""
+_NOTHING: Final = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +39,6 @@ class RawRows:
     added: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    place: pl.Series
-    frame: pl.DataFrame
-    failures: pl.DataFrame
-    seen: set[str]
-    added: list[str]
-
-
 def decode_lines(lines: pl.Series, shape: Shape) -> RawRows:
     """Decode lines of JSON to raw columns.
 
@@ -59,40 +49,37 @@ def decode_lines(lines: pl.Series, shape: Shape) -> RawRows:
     shape : Shape
         What they should hold.
     """
-    parts = list(_parts(lines, shape))
-    order = pl.concat([part.place for part in parts]) if parts else pl.Series([], dtype=pl.UInt32)
-    added = tuple(dict.fromkeys(path for part in parts for path in part.added))
-    names = [*shape.columns(), *added]
-    frames = [_complete(part.frame, names) for part in parts] or [_empty(shape)]
-    frame = pl.concat(frames) if len(frames) > 1 else frames[0]
-    if len(parts) > 1:
-        frame = frame[order.arg_sort()]
-    failures = [
-        part.failures.with_columns(index=part.place.gather(part.failures["index"]).cast(pl.UInt32)) for part in parts
-    ]
-    seen = frozenset(path for part in parts for path in part.seen)
-    return RawRows(frame, pl.concat([*failures, pl.DataFrame(schema=FAILURES)]), seen, added)
+    plain, models = _plain(lines, shape)
+    paths = [paths_of(model, shape) for model in models]
+    added = list(dict.fromkeys(path for _, more in paths for path in more))
+    frame = _fast(lines, plain, added, shape) if models else None
+    if frame is None:
+        plain, paths, added = plain & False, [], []
+        frame = _empty(shape, len(lines))
+    place = (~plain).arg_true()
+    rows = decode_exactly(lines.gather(place).to_list(), shape)
+    exact, failures = as_frames(rows, shape)
+    seen = frozenset(rows.seen.union(*(declared for declared, _ in paths)))
+    failures = failures.with_columns(index=place.gather(failures["index"]).cast(pl.UInt32))
+    return RawRows(_filled(frame, place, exact), failures, seen, tuple(dict.fromkeys([*added, *rows.added])))
 
 
-def _parts(lines: pl.Series, shape: Shape) -> Iterator[_Part]:
-    place = pl.int_range(len(lines), dtype=pl.UInt32, eager=True)
-    for _ in range(_MOST_TEMPLATES):
-        if len(lines) <= _FEW_LINES:
-            break
-        model, expression = _model(lines, shape)
+def _plain(lines: pl.Series, shape: Shape) -> tuple[pl.Series, list[dict[str, Any]]]:
+    """Which lines match the template of one of their own, and the models of those templates."""
+    plain = pl.Series([False]).new_from_index(0, len(lines))
+    rest, place = lines, pl.int_range(len(lines), dtype=pl.UInt32, eager=True)
+    models: list[dict[str, Any]] = []
+    while len(rest) > _FEW_LINES and len(models) < _MOST_TEMPLATES:
+        model, expression = _model(rest, shape)
         if model is None or expression is None:
             break
-        alike = lines.str.contains(expression)
-        fast = _fast(lines.filter(alike), model, shape)
-        if fast is None:
+        models.append(model)
+        alike = rest.str.contains(expression)
+        plain = alike if len(rest) == len(lines) else plain.scatter(place.filter(alike), values=True)
+        if alike.all():
             break
-        seen, added = paths_of(model, shape)
-        yield _Part(place.filter(alike), fast, pl.DataFrame(schema=FAILURES), seen, added)
-        lines, place = lines.filter(~alike), place.filter(~alike)
-    if len(lines):
-        rows = decode_exactly(lines.to_list(), shape)
-        frame, failures = as_frames(rows, shape)
-        yield _Part(place, frame, failures, rows.seen, list(rows.added))
+        rest, place = rest.filter(~alike), place.filter(~alike)
+    return plain, models
 
 
 def _model(lines: pl.Series, shape: Shape) -> tuple[dict[str, Any] | None, str | None]:
@@ -105,15 +92,23 @@ def _model(lines: pl.Series, shape: Shape) -> tuple[dict[str, Any] | None, str |
     return None, None
 
 
-def _fast(lines: pl.Series, model: dict[str, Any], shape: Shape) -> pl.DataFrame | None:
-    """Decode lines of one template; None in the unlikely case that the parser refuses one of them."""
-    _, added = paths_of(model, shape)
+def _fast(lines: pl.Series, plain: pl.Series, added: list[str], shape: Shape) -> pl.DataFrame | None:
+    """Decode the plain lines, the others to nulls; None in the unlikely case that the parser refuses one."""
+    kept = lines if plain.all() else lines.zip_with(plain, pl.Series([_NOTHING]))
     schema = _schema(shape, added, "")
     try:
-        nested = pl.read_ndjson(lines.str.join("\n").item().encode(), schema=schema)
+        nested = pl.read_ndjson(kept.str.join("\n").item().encode(), schema=schema)
     except pl.exceptions.PolarsError:
         return None
     return nested.select(_flat(schema, ""))
+
+
+def _filled(frame: pl.DataFrame, place: pl.Series, exact: pl.DataFrame) -> pl.DataFrame:
+    """A frame with the rows at `place` taken from another; either may lack columns that the other has."""
+    nothing = pl.lit(None, dtype=pl.String)
+    frame = frame.with_columns(nothing.alias(name) for name in exact.columns if name not in frame.columns)
+    found = [values for values in exact.get_columns() if values.count()]
+    return frame.with_columns(frame[values.name].clone().scatter(place, values) for values in found)
 
 
 def _schema(shape: Shape, added: list[str], prefix: str) -> dict[str, pl.DataType]:
@@ -139,12 +134,6 @@ def _flat(schema: dict[str, pl.DataType], prefix: str, outer: pl.Expr | None = N
     return found
 
 
-def _complete(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    missing = [pl.lit(None, dtype=pl.String).alias(name) for name in names if name not in frame.columns]
-    return frame.with_columns(missing).select(names)
-
-
-def _empty(shape: Shape) -> pl.DataFrame:
-    return pl.DataFrame(
-        schema={path: raw_type(dtype, lenient=shape.lenient) for path, dtype in shape.columns().items()}
-    )
+def _empty(shape: Shape, rows: int) -> pl.DataFrame:
+    raw = {path: raw_type(dtype, lenient=shape.lenient) for path, dtype in shape.columns().items()}
+    return pl.DataFrame(schema=raw).clear(rows)

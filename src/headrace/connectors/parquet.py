@@ -67,7 +67,7 @@ class ParquetReader:
                 raise _damaged(path, error) from error
             yield piece.with_columns(pl.int_range(first + 1, first + 1 + piece.height, dtype=pl.Int64).alias(ROW))
 
-    def decode(self, received: pl.DataFrame, *, whole: bool = True) -> Decoded:  # noqa: ARG002 - see Reader
+    def decode(self, received: pl.DataFrame, *, whole: bool = True) -> Decoded:
         """Place naive times in the source's zone; see `Reader.decode`."""
         columns, failures = [], [pl.DataFrame(schema=FAILURES)]
         for name, dtype in self.source.schema.items():

@@ -19,11 +19,12 @@ from headrace.engines.polars_carry import as_frame, between, coded, compacted, c
 from headrace.engines.polars_features import Plan, Slot, plans
 from headrace.engines.polars_order import GROUP, entities_of, numbers, ordered
 from headrace.engines.polars_rows import event_rows, key_columns
-from headrace.engines.polars_steps import EVENT_TIME, Block, Counted, Elements, axis_of, counted, evaluate
+from headrace.engines.polars_steps import EVENT_TIME, Block, Counted, Elements, counted, evaluate
 from headrace.engines.polars_types import to_polars
 from headrace.engines.polars_versions import change_rows
 from headrace.timeline.arrays import Bools, Ints
 from headrace.timeline.windows import ceil_to
+from headrace.types import DataType
 
 KEPT = "_hr_kept"
 ROWS_A_PIECE = 300_000
@@ -146,12 +147,12 @@ def _computed(work: _Work, piece: _Piece) -> _Done:
 
 def _block(work: _Work, piece: _Piece) -> Block:
     slots = {plan.slot for plan in work.features} | {EVENT_TIME}
-    counts = {slot: counted(work.view, piece.rows, slot) for slot in slots}
+    counts = {slot: counted(work.view, piece.rows, piece.group, slot) for slot in slots}
     fresh = ~piece.rows[KEPT].to_numpy()
     elements = {}
     for plan in work.features:
         if not plan.ordered:
-            own = _lifted(plan, piece.rows, piece.group, counts[plan.slot], fresh)
+            own = _lifted(plan, piece.rows, counts[plan.slot], fresh)
             carried = piece.carried[plan.name]
             elements[plan.name] = coded(own if carried is None else concatenated(carried, own))
     picked: dict[Slot, Counted] = {plan.slot: counts[plan.slot] for plan in work.features if plan.ordered}
@@ -159,20 +160,24 @@ def _block(work: _Work, piece: _Piece) -> Block:
     return Block(work.view, piece.rows, piece.group, elements, picked, max(len(piece.entities), 1))
 
 
-def _lifted(plan: Plan, rows: pl.DataFrame, group: Ints, chosen: Counted, fresh: Bools) -> Elements:
+def _lifted(plan: Plan, rows: pl.DataFrame, chosen: Counted, fresh: Bools) -> Elements:
     """Each new row of a feature as an element."""
-    mine = fresh[chosen.row]
-    row = chosen.row[mine]
-    column = None if plan.feature.column is None else rows[plan.feature.column].gather(pl.Series(row))
+    row, when, mine = chosen.row, chosen.when, fresh[chosen.row]
+    if not mine.all():
+        row, when = row[mine], when.take(mine)
+    column = None if plan.feature.column is None else _rows_of(rows[plan.feature.column], row)
     payload = {} if plan.by_value else plan.aggregate.lift(plan.values(column, len(row)))
     values = column if plan.by_value else None
-    return Elements(group[row], chosen.start[mine], chosen.end[mine], payload, values)
+    return Elements(when, payload, values)
+
+
+def _rows_of(column: pl.Series, row: Ints) -> pl.Series:
+    return column if len(row) == len(column) else column.gather(pl.Series(row))
 
 
 def _steps(work: _Work, piece: _Piece, block: Block) -> pl.DataFrame:
     first = _begun(work, piece, block) if work.opening else piece.seen[:0]
-    axis = axis_of(block, work.since, work.until, first)
-    values = evaluate(block, axis, work.features)
+    axis, values = evaluate(block, work.features, work.since, work.until, first)
     times = pl.Series("valid_from", axis.time).cast(pl.Datetime("us", "UTC"))
     keys = _named_keys(work.view, piece.entities[pl.Series(axis.group)])
     return pl.DataFrame([*keys, times, *values])
@@ -180,14 +185,18 @@ def _steps(work: _Work, piece: _Piece, block: Block) -> pl.DataFrame:
 
 def _begun(work: _Work, piece: _Piece, block: Block) -> Ints:
     """The entities that have had a row before the span."""
-    visible = block.counted[EVENT_TIME]
-    begun = block.group[visible.row[visible.start < work.since]]
+    visible = block.counted[EVENT_TIME].when
+    begun = visible.group[visible.start < work.since]
     return np.unique(np.concatenate([begun, piece.seen]))
 
 
 def _named_keys(view: FeatureView, keys: pl.DataFrame) -> list[pl.Series]:
-    types = {key: to_polars(dtype) for key, dtype in view.entity_keys.items()}
-    return [keys[f"_hr_key_{key}"].cast(dtype).alias(key) for key, dtype in types.items()]
+    return [_as_declared(keys[f"_hr_key_{key}"], dtype).alias(key) for key, dtype in view.entity_keys.items()]
+
+
+def _as_declared(values: pl.Series, dtype: DataType) -> pl.Series:
+    """A key in its type; one that its source masks by a keyed hash is text, whatever it was."""
+    return values if values.dtype == pl.String else values.cast(to_polars(dtype))
 
 
 def _kept(work: _Work, piece: _Piece, block: Block) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:

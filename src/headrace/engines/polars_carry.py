@@ -10,6 +10,7 @@ import polars as pl
 from headrace.engines.polars_features import Plan
 from headrace.engines.polars_steps import EVENT_TIME, Block, Counted, Elements
 from headrace.timeline.arrays import Bools, Ints
+from headrace.timeline.axis import Intervals
 
 
 def kept_rows(block: Block, plans: list[Plan], until: int) -> Bools:
@@ -27,9 +28,9 @@ def kept_rows(block: Block, plans: list[Plan], until: int) -> Bools:
 
 
 def _best(block: Block, rows: Counted, until: int, n: int, *, newest: bool) -> Ints:
-    alive = rows.end >= until  # an end at the instant itself makes a step in the next span
-    row, end = rows.row[alive], rows.end[alive]
-    start = np.maximum(rows.start[alive], until - 1)
+    alive = rows.when.end >= until  # an end at the instant itself makes a step in the next span
+    row, end = rows.row[alive], rows.when.end[alive]
+    start = np.maximum(rows.when.start[alive], until - 1)
     rank = -row if newest else row
     order = np.lexsort((rank, end, start, block.group[row]))
     row, start, end = row[order], start[order], end[order]
@@ -47,9 +48,9 @@ def compacted(plan: Plan, elements: Elements, until: int) -> Elements:
     What has begun is remembered as begun just before `until`, so that it makes no step of its own.
     """
     aggregate = plan.aggregate
-    alive = elements.end >= until
-    group, end = elements.group[alive], elements.end[alive]
-    start = np.maximum(elements.start[alive], until - 1)
+    alive = elements.when.end >= until
+    group, end = elements.when.group[alive], elements.when.end[alive]
+    start = np.maximum(elements.when.start[alive], until - 1)
     payload = {name: column[alive] for name, column in elements.payload.items()}
     apart = [payload[name] for name in aggregate.discriminators]
     columns = [*reversed(apart), end, start, group]
@@ -65,7 +66,7 @@ def compacted(plan: Plan, elements: Elements, until: int) -> Elements:
     kept = {name: payload[name][heads] for name in aggregate.discriminators}
     rest = {name: column for name, column in payload.items() if name not in kept}
     merged = {**kept, **aggregate.compact(rest, into, len(heads))}
-    return Elements(group[heads], start[heads], end[heads], merged, elements.values)
+    return Elements(Intervals(group[heads], start[heads], end[heads]), merged, elements.values)
 
 
 def coded(elements: Elements) -> Elements:
@@ -79,25 +80,26 @@ def coded(elements: Elements) -> Elements:
 
 def concatenated(one: Elements, other: Elements) -> Elements:
     """The contributions of both, not yet coded."""
-    both = ((one.group, other.group), (one.start, other.start), (one.end, other.end))
     payload = {name: np.concatenate([one.payload[name], other.payload[name]]) for name in other.payload}
     values = None
     if one.values is not None and other.values is not None:
         values = pl.concat([one.values.alias("value"), other.values.alias("value")], how="vertical")
-    group, start, end = (np.concatenate(pair) for pair in both)
-    return Elements(group, start, end, payload, values)
+    group, start, end = (
+        np.concatenate([getattr(one.when, name), getattr(other.when, name)]) for name in ("group", "start", "end")
+    )
+    return Elements(Intervals(group, start, end), payload, values)
 
 
 def between(elements: Elements | None, low: int, high: int) -> Elements | None:
     """The elements of the entities ``low … high - 1``, numbered from 0; `elements` are sorted by entity."""
     if elements is None:
         return None
-    first, last = np.searchsorted(elements.group, (low, high)).tolist()
-    payload = {name: column[first:last] for name, column in elements.payload.items()}
-    values = None if elements.values is None else elements.values[first:last]
-    return Elements(
-        elements.group[first:last] - low, elements.start[first:last], elements.end[first:last], payload, values
-    )
+    first, last = np.searchsorted(elements.when.group, (low, high)).tolist()
+    mine = slice(first, last)
+    payload = {name: column[mine] for name, column in elements.payload.items()}
+    values = None if elements.values is None else elements.values[mine]
+    when = Intervals(elements.when.group[mine] - low, elements.when.start[mine], elements.when.end[mine])
+    return Elements(when, payload, values)
 
 
 def as_frame(elements: Elements, keys: pl.DataFrame) -> pl.DataFrame:
@@ -105,8 +107,8 @@ def as_frame(elements: Elements, keys: pl.DataFrame) -> pl.DataFrame:
     columns = [pl.Series(name, column) for name, column in elements.payload.items()]
     if elements.values is not None:
         columns = [elements.values.gather(pl.Series(elements.payload["value"])).alias("value")]
-    spans = [pl.Series("_hr_start", elements.start), pl.Series("_hr_end", elements.end)]
-    return pl.DataFrame([*keys[pl.Series(elements.group)], *spans, *columns])
+    spans = [pl.Series("_hr_start", elements.when.start), pl.Series("_hr_end", elements.when.end)]
+    return pl.DataFrame([*keys[pl.Series(elements.when.group)], *spans, *columns])
 
 
 def from_frame(frame: pl.DataFrame, group: Ints, by_value: bool) -> Elements:
@@ -114,4 +116,4 @@ def from_frame(frame: pl.DataFrame, group: Ints, by_value: bool) -> Elements:
     names = [] if by_value else [name for name in frame.columns if not name.startswith("_hr_")]
     payload = {name: frame[name].to_numpy() for name in names}
     values = frame["value"] if by_value else None
-    return Elements(group, frame["_hr_start"].to_numpy(), frame["_hr_end"].to_numpy(), payload, values)
+    return Elements(Intervals(group, frame["_hr_start"].to_numpy(), frame["_hr_end"].to_numpy()), payload, values)

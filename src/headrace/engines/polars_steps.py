@@ -16,7 +16,7 @@ from headrace.definitions.windows import Lifetime
 from headrace.engines.polars_features import Plan, Slot
 from headrace.timeline.aggregates.ordered import NONE, greatest_rank, greatest_ranks, least_rank
 from headrace.timeline.arrays import Bools, Ints, Payload
-from headrace.timeline.axis import Spans, StepAxis
+from headrace.timeline.axis import Intervals, Spans, StepAxis, laid_out
 from headrace.timeline.windows import ceil_to, interval
 
 EVENT_TIME = Slot(Lifetime(), None, None)
@@ -25,32 +25,29 @@ EVENT_TIME = Slot(Lifetime(), None, None)
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The rows of a slot and the intervals ``[start, end)`` in which they count.
+    """The rows of a slot and when they count.
 
     Parameters
     ----------
     row : int64 array
         Indices of rows of the block, ascending.
-    start, end : int64 arrays
-        In microseconds.
+    when : Intervals
+        One for each.
     """
 
     row: Ints
-    start: Ints
-    end: Ints
+    when: Intervals
 
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """Merged contributions of one feature: entity, interval and the aggregate's columns.
+    """Merged contributions of one feature: when they count, and the aggregate's columns.
 
     Values that are compared rather than added (those of an exact distinct count) are in `values`; the
     payload then holds their codes, places in the sorted `values` once `coded`.
     """
 
-    group: Ints
-    start: Ints
-    end: Ints
+    when: Intervals
     payload: Payload
     values: pl.Series | None = None
 
@@ -83,56 +80,63 @@ class Block:
     n_groups: int
 
 
-def counted(view: FeatureView, rows: pl.DataFrame, slot: Slot) -> Counted:
+def counted(view: FeatureView, rows: pl.DataFrame, group: Ints, slot: Slot) -> Counted:
     """Which rows count in a slot, and when, at the view's resolution."""
-    chosen = np.flatnonzero(_meets(rows, slot))
-    t, visible, death = (rows[name].to_numpy()[chosen] for name in ("_hr_t", "_hr_visible", "_hr_death"))
+    chosen, meets = np.arange(len(rows)), _meets(rows, slot)
+    t, visible, death = (rows[name].to_numpy() for name in ("_hr_t", "_hr_visible", "_hr_death"))
+    if meets is not None and not meets.all():
+        chosen, group, t, visible, death = (column[meets] for column in (chosen, group, t, visible, death))
     start, end = interval(slot.window, t, visible, death, view.source.max_lateness_us)
     ever = start < end  # at a coarse resolution some come and go unseen, but their entity has been seen
     if view.resolution_us is not None:
         start, end = ceil_to(start, view.resolution_us), ceil_to(end, view.resolution_us)
-    return Counted(chosen[ever], start[ever], end[ever])
+    when = Intervals(group, start, end)
+    # Arrays that need no copy are left as they are: what several slots share is laid out once.
+    return Counted(chosen, when) if ever.all() else Counted(chosen[ever], when.take(ever))
 
 
-def _meets(rows: pl.DataFrame, slot: Slot) -> Bools:
+def _meets(rows: pl.DataFrame, slot: Slot) -> Bools | None:
+    """Which rows the slot looks at; None for all."""
     conditions = [] if slot.where is None else [pl.sql_expr(slot.where).fill_null(value=False)]
-    if slot.present is not None:
+    if slot.present is not None and rows[slot.present].null_count():
         conditions.append(pl.col(slot.present).is_not_null())
     if not conditions:
-        return np.ones(len(rows), dtype=bool)
+        return None
     return rows.select(pl.all_horizontal(conditions).alias("meets"))["meets"].to_numpy()
 
 
-def axis_of(block: Block, since: int, until: int, opening: Ints) -> StepAxis:
-    """Every instant in ``[since, until)`` at which some contribution begins or ends.
+def evaluate(
+    block: Block, plans: Iterable[Plan], since: int, until: int, opening: Ints
+) -> tuple[StepAxis, pl.DataFrame]:
+    """Every instant in ``[since, until)`` at which some contribution begins or ends, and the values there.
 
     Parameters
     ----------
     opening : int64 array
         Entities that get a step at `since` besides.
+
+    Returns
+    -------
+    axis : StepAxis
+        The steps.
+    values : frame
+        For each, the event time of the newest live row and a column a feature.
     """
-    spots = [(block.group[c.row], c.start, c.end) for c in block.counted.values()]
-    spots += [(e.group, e.start, e.end) for e in block.elements.values()]
-    groups = [g for group, _, _ in spots for g in (group, group)] + [opening]
-    times = [t for _, start, end in spots for t in (start, end)] + [np.full(len(opening), since)]
-    return StepAxis.of(groups, times, block.n_groups, since, until)
-
-
-def evaluate(block: Block, axis: StepAxis, plans: Iterable[Plan]) -> pl.DataFrame:
-    """The value of each feature at each step, with the event time of the newest live row."""
-    spans = {slot: axis.spans(block.group[c.row], c.start, c.end) for slot, c in block.counted.items()}
+    slots, names = list(block.counted), list(block.elements)
+    intervals = [block.counted[slot].when for slot in slots] + [block.elements[name].when for name in names]
+    axis, laid = laid_out(intervals, opening, block.n_groups, since, until)
+    spans = dict(zip(slots, laid, strict=False))
+    own = dict(zip(names, laid[len(slots) :], strict=True))
     newest = greatest_rank(spans[EVENT_TIME], block.counted[EVENT_TIME].row)
     columns = [_gathered(block.rows["_hr_t"], newest).alias("event_time").cast(pl.Datetime("us", "UTC"))]
     for plan in plans:
-        column = _picked(block, spans, plan) if plan.ordered else _merged(block, axis, plan)
+        column = _picked(block, spans, plan) if plan.ordered else _merged(block, own[plan.name], plan)
         columns.append(_defaulted(plan, column).alias(plan.name))
-    return pl.DataFrame(columns)
+    return axis, pl.DataFrame(columns)
 
 
-def _merged(block: Block, axis: StepAxis, plan: Plan) -> pl.Series:
-    elements = block.elements[plan.name]
-    spans = axis.spans(elements.group, elements.start, elements.end)
-    return plan.column(plan.aggregate.evaluate(spans, elements.payload))
+def _merged(block: Block, spans: Spans, plan: Plan) -> pl.Series:
+    return plan.column(plan.aggregate.evaluate(spans, block.elements[plan.name].payload))
 
 
 def _picked(block: Block, spans: dict[Slot, Spans], plan: Plan) -> pl.Series:

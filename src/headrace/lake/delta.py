@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable as Handle
 
 ATTEMPTS: Final = 12
-_METADATA: Final = "headrace"
 _FIRST_PAUSE_SECONDS: Final = 0.005
 
 
@@ -86,8 +85,10 @@ class DeltaTable:
         import polars as pl
 
         from headrace.lake.columns import logical
+        from headrace.lake.reading import check_files
 
         handle = self._handle(version)
+        check_files(Path(self.location), _lengths(handle))
         with lake_failures("read", self.location):
             return logical(pl.scan_delta(handle), _schema(handle))
 
@@ -100,7 +101,9 @@ class DeltaTable:
         import polars as pl
 
         from headrace.lake.columns import logical, stored_type
+        from headrace.lake.reading import check_files
 
+        check_files(Path(self.location), ((file.path, file.size_bytes) for file in files))
         schema = self.schema()
         kept = pl.Schema({name: stored_type(dtype) for name, dtype in schema.items()})
         if not files:
@@ -187,12 +190,14 @@ class DeltaTable:
 
     def commits(self, since: int = -1) -> Iterator[Commit]:
         """The commits after version `since`, oldest first."""
+        from headrace.lake.log import read_commit
+
         handle = self._open()
-        if handle is None or handle.version() <= since:
+        if handle is None:
             return
-        for entry in reversed(handle.history(handle.version() - since)):
-            metadata = entry.get(_METADATA) or {}
-            yield Commit(entry["version"], entry.get("timestamp", 0) * 1_000, metadata)
+        with lake_failures("read", self.location):
+            for version in range(since + 1, handle.version() + 1):
+                yield read_commit(Path(self.location), version)
 
     def _open(self, version: int | None = None) -> Handle | None:
         from deltalake import DeltaTable as Handle
@@ -229,6 +234,12 @@ def _schema(handle: Handle) -> pl.Schema:
     from headrace.lake.columns import polars_schema
 
     return polars_schema(json.loads(handle.schema().to_json())["fields"])
+
+
+def _lengths(handle: Handle) -> Iterator[tuple[str, int]]:
+    import polars as pl
+
+    return pl.DataFrame(handle.get_add_actions()).select("path", "size_bytes").iter_rows()
 
 
 def _files(handle: Handle) -> list[DataFile]:

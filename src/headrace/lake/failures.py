@@ -45,6 +45,14 @@ def lake_failures(doing: str, place: str | Path) -> Iterator[None]:
         raise LakeError(f"Can't {doing} {place}: {_reason(error, Path(place))}") from error
 
 
+def damaged(file: str | Path, found: str) -> LakeError:
+    """The error for a file of a table that is not as it was written."""
+    return LakeError(
+        f"{file} is damaged: {found}. Restore it from a backup, or make its table again: silver by `headrace ingest "
+        "<source> --rebuild`; gold by moving the table's folder away and running `headrace backfill <view>`."
+    )
+
+
 def is_of_the_disk(error: Exception) -> bool:
     """Whether an error of the table format tells of the disk: full, read-only or forbidden."""
     return _errno_in(str(error)) is not None

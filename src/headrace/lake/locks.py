@@ -34,17 +34,17 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     """
     with lake_failures("lock", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        file = path.open("a+b", buffering=0)  # a buffer would fail again when it is closed on a full disk
     with file:
         if not _try_lock(file):
             raise ConflictError(f"{what} is already running{_holder(path)}. Wait for it to end, or stop it.")
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid()}))
-        file.flush()
+        with lake_failures("lock", path):
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid()}).encode())
         yield
 
 
-def _try_lock(file: IO[str]) -> bool:
+def _try_lock(file: IO[bytes]) -> bool:
     try:
         if sys.platform == "win32":
             import msvcrt

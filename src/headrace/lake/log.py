@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -22,7 +22,7 @@ from deltalake.transaction import (
 )
 
 from headrace.errors import LakeError
-from headrace.lake.base import DataFile, StagedFile
+from headrace.lake.base import Commit, DataFile, StagedFile
 from headrace.lake.columns import delta_fields, polars_schema
 from headrace.lake.durable import make_folder, sync_file, sync_folder
 from headrace.lake.failures import is_of_the_disk
@@ -37,6 +37,10 @@ _PROPERTIES: Final = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.checkpointInterval": "20",
 }
+
+
+METADATA: Final = "headrace"
+_COMMIT_INFO: Final = "commitInfo"
 
 
 class LostRaceError(Exception):
@@ -129,7 +133,7 @@ class Change:
         if not added:
             return handle
         fields = [Field.from_json(json.dumps(field)) for field in delta_fields(added)]
-        columns = CommitProperties(custom_metadata={"headrace": {"operation": "add columns"}}, max_commit_retries=0)
+        columns = CommitProperties(custom_metadata={METADATA: {"operation": "add columns"}}, max_commit_retries=0)
         handle.alter.add_columns(fields, commit_properties=columns)
         return DeltaTable(handle.table_uri)
 
@@ -145,10 +149,22 @@ class Change:
 
     def _properties(self) -> CommitProperties:
         return CommitProperties(
-            custom_metadata={"headrace": dict(self.metadata)},
+            custom_metadata={METADATA: dict(self.metadata)},
             max_commit_retries=0,
             app_transactions=[Transaction(app_id, number) for app_id, number in self.transactions],
         )
+
+
+def read_commit(table: Path, version: int) -> Commit:
+    """Read what the writer of a version said about it.
+
+    It is read from the version's own entry: the library's history numbers its entries back from the version
+    that a handle shows, which is wrong by one for each commit made since the handle was opened.
+    """
+    entry = table / "_delta_log" / f"{version:020d}.json"
+    actions = (json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines() if _COMMIT_INFO in line)
+    info: dict[str, Any] = next((action[_COMMIT_INFO] for action in actions if _COMMIT_INFO in action), {})
+    return Commit(version, info.get("timestamp", 0) * 1_000, info.get(METADATA) or {})
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from headrace.engines.base import Carry, Computed, Engine
+from headrace.lake.reading import collect
 from headrace.platform.carries import best_carry, carry_digest, save_carry
 from headrace.platform.crash_points import crash_point
 from headrace.platform.extent import Extent, checked_extent, day_of, rows_by_day
@@ -193,7 +194,8 @@ class _Run:
         known = pl.col("_hr_known").dt.epoch("us")
         days = pl.col(DAY_COLUMN).is_between(day_of(span.since), day_of(span.until - 1))
         rows = self.silver.scan(self.extent.silver_version).filter(days)
-        return rows.filter((known >= span.since) & (known < span.until)).collect()
+        rows = rows.filter((known >= span.since) & (known < span.until))
+        return collect(rows, self.silver, self.extent.silver_version)
 
     def _compute(self, span: Span, rows: pl.DataFrame, carry: Carry | None) -> Computed:
         opening = not self.gold.computed().contains_instant(span.since - 1)

@@ -13,6 +13,7 @@ import polars as pl
 import xxhash
 
 from headrace.engines.base import Carry
+from headrace.errors import LakeError
 from headrace.lake.states import SavedState, save_state, saved_states
 from headrace.types import FOREVER
 
@@ -35,10 +36,18 @@ def save_carry(folder: Path, carry: Carry, silver_version: int) -> None:
 
 
 def best_carry(folder: Path, at: int, silver_version: int, silver_commits: Iterable[Commit]) -> Carry | None:
-    """The latest saved carry at or before an instant that is still good at a version of silver."""
+    """The latest saved carry at or before an instant that is still good at a version of silver.
+
+    One that is damaged is deleted: an older one, or the beginning, gives the same steps.
+    """
     commits = list(silver_commits)
     good = [s for s in saved_states(folder) if s.note["until"] <= at and _holds(s, silver_version, commits)]
-    return _read(max(good, key=lambda s: int(s.note["until"]))) if good else None
+    for state in sorted(good, key=lambda s: int(s.note["until"]), reverse=True):
+        try:
+            return _read(state)
+        except LakeError:
+            state.delete()
+    return None
 
 
 def carry_digest(carry: Carry) -> str:

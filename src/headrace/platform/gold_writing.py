@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from headrace.lake.reading import collect
 from headrace.platform.crash_points import crash_point
 from headrace.platform.gold import DAY_COLUMN, Gold, definition_notes
 
@@ -67,7 +68,7 @@ def _outside(gold: Gold, span: Span, days: list[str]) -> pl.DataFrame:
     """The steps of these days that lie before or after the span."""
     time = pl.col("valid_from").dt.epoch("us")
     frame = gold.table.scan().filter(pl.col(DAY_COLUMN).is_in([date.fromisoformat(day) for day in days]))
-    return frame.filter((time < span.since) | (time >= span.until)).collect()
+    return collect(frame.filter((time < span.since) | (time >= span.until)), gold.table)
 
 
 def _by_day(frame: pl.DataFrame) -> list[tuple[tuple[object, ...], pl.DataFrame]]:

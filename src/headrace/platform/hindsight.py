@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 
 from headrace.definitions.views import Selection
+from headrace.lake.reading import collect
 from headrace.platform.gold import silver_table
-from headrace.platform.reading import Question, judged, steps_at
+from headrace.platform.lookup import Question, steps_at
+from headrace.platform.reading import judged, step_columns
 from headrace.types import BEGINNING, FOREVER
 
 if TYPE_CHECKING:
@@ -26,16 +28,16 @@ def values_now(
     view = chosen.view
     rows = _rows(context, chosen, question, silver_version)
     steps = context.engine.compute(view, rows, None, BEGINNING // 4, FOREVER // 4, known="now").steps
-    found = steps_at(steps, list(view.entity_keys), question.keys, question.time)
-    wanted = found.select("valid_from", "event_time", *chosen.feature_names)
-    return judged(chosen, wanted, question.time, np.ones(len(question.time), dtype=bool))
+    found = steps_at(steps, question, step_columns(chosen))
+    return judged(chosen, found, question.time, np.ones(len(question.time), dtype=bool))
 
 
 def _rows(context: Context, chosen: Selection, question: Question, version: int) -> pl.DataFrame:
     view = chosen.view
-    scan = silver_table(context.lake, view.source).scan(version)
+    table = silver_table(context.lake, view.source)
+    scan = table.scan(version)
     if view.transform is None and not view.mutable and view.entity_keys:
         columns = view.key_columns
         asked = question.keys.unique().rename({key: columns[key] for key in question.keys.columns}).lazy()
         scan = scan.join(asked, on=list(columns.values()), how="semi")
-    return scan.collect()
+    return collect(scan, table, version)

@@ -12,8 +12,10 @@ from headrace.definitions.services import FeatureService
 from headrace.definitions.views import FeatureView
 from headrace.engines.polars_types import to_polars
 from headrace.errors import DefinitionError, UnknownNameError
+from headrace.lake.reading import collect
 from headrace.platform.gold import DAY_COLUMN, Gold
 from headrace.platform.labels import as_frame
+from headrace.platform.masked_keys import key_masks, masked_keys
 from headrace.platform.reading import pinned_version
 from headrace.platform.training_set import Options, training_set
 from headrace.types import instant
@@ -59,20 +61,22 @@ def history(
         if name not in key:
             raise DefinitionError(f"{view.place}: whose history? Its key '{name}' is missing.")
     gold = Gold.of(context.lake, view)
-    scan = gold.table.scan(pinned_version(gold))
-    for name, value in key.items():
-        scan = scan.filter(pl.col(name) == _key_value(view, name, value))
+    version = pinned_version(gold)
+    scan = gold.table.scan(version)
+    wanted = masked_keys(view, pl.DataFrame([_key_value(view, name, value) for name, value in key.items()]))
+    for name in key:
+        scan = scan.filter(pl.col(name) == wanted[name].item())
     for bound, keep in ((start, pl.Expr.ge), (end, pl.Expr.lt)):
         if bound is not None:
             scan = scan.filter(keep(pl.col("valid_from"), pl.lit(instant(bound)).cast(pl.Datetime("us", "UTC"))))
-    return scan.drop(DAY_COLUMN, *view.entity_keys).sort("valid_from").collect()
+    return collect(scan.drop(DAY_COLUMN, *view.entity_keys).sort("valid_from"), gold.table, version)
 
 
-def _key_value(view: FeatureView, key: str, value: Any) -> Any:
+def _key_value(view: FeatureView, key: str, value: Any) -> pl.Series:
     """The value of a key in its own type; it may be given as text."""
     dtype = view.entity_keys[key]
     try:
-        return pl.Series([value]).cast(to_polars(dtype)).item()
+        return pl.Series(key, [value]).cast(to_polars(dtype))
     except pl.exceptions.PolarsError:
         raise DefinitionError(f"{view.place}, key '{key}': {value!r} is no {dtype}.") from None
 
@@ -102,7 +106,7 @@ def snapshot(
 
 def _known_entities(context: Context, service: FeatureService) -> pl.DataFrame:
     keys = {tuple(chosen.key_columns.values()) for chosen in service.read_selections if chosen.key_columns}
-    if len(keys) > 1 or service.request:
+    if len(keys) > 1 or service.request or any(key_masks(chosen.view) for chosen in service.read_selections):
         needed = sorted({column for names in keys for column in names} | set(service.request))
         raise DefinitionError(
             f"service '{service.name}': its entities can't be listed by themselves. "

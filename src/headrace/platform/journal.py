@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.lake.durable import write_file
+from headrace.lake.failures import lake_failures
 
 if TYPE_CHECKING:
     from headrace.platform.extent import Extent
@@ -39,11 +40,11 @@ class Journal:
         """Take over an unfinished run of the same span of the same rows, or begin a new one."""
         path = folder / _NAME
         wanted = {"start": extent.start, "end": extent.end, "silver_version": extent.silver_version}
-        if path.is_file():
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if {name: found[name] for name in wanted} == wanted:
+        with lake_failures("write", path):
+            found = _unfinished(path)
+            if {name: found.get(name) for name in wanted} == wanted:
                 return cls(path, found["run_id"], extent.start)
-        write_file(path, json.dumps({**wanted, "run_id": run_id}).encode())
+            write_file(path, json.dumps({**wanted, "run_id": run_id}).encode())
         return cls(path, run_id, extent.start)
 
     def done_until(self, gold: Gold) -> int:
@@ -55,4 +56,14 @@ class Journal:
 
     def finish(self) -> None:
         """Forget the run."""
-        self.path.unlink(missing_ok=True)
+        with lake_failures("write", self.path):
+            self.path.unlink(missing_ok=True)
+
+
+def _unfinished(path: Path) -> dict[str, Any]:
+    """The unfinished run; empty if there is none, or its record can't be read: then it is a new run."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

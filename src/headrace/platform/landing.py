@@ -45,6 +45,13 @@ class NewFile:
         """As `Piece.content`."""
         return (self.digest, _day(self.file), self.issue)
 
+    def piece(self, number: int, rows: int, *, is_last: bool) -> Piece:
+        """A part of the file."""
+        file = self.file
+        return Piece(
+            file.name, self.digest, file.size_bytes, file.modified_ns, number, rows, is_last, _day(file), self.issue
+        )
+
 
 def new_files(context: Context, source: Source, ledger: Ledger) -> list[NewFile]:
     """The files of a source whose content has not landed, in order.
@@ -153,20 +160,9 @@ def _pieces(
                     f"{new.file.path} has no rows: as the truth of its day it would end every row of {source.where}. "
                     "Write it again, or remove it."
                 )
-            file = new.file
-            piece = Piece(
-                file.name,
-                new.digest,
-                file.size_bytes,
-                file.modified_ns,
-                number,
-                frame.height,
-                is_last,
-                _day(file),
-                new.issue,
-            )
-            yield piece, frame.with_columns(pl.lit(file.name).alias(FILE))
-            progress(rows + file_rows, done_bytes + (file.size_bytes if is_last else 0))
+            piece = new.piece(number, frame.height, is_last=is_last)
+            yield piece, frame.with_columns(pl.lit(new.file.name).alias(FILE))
+            progress(rows + file_rows, done_bytes + (new.file.size_bytes if is_last else 0))
         rows += file_rows
         done_bytes += new.file.size_bytes
 

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 
 from headrace.definitions.views import FeatureView, Selection
 from headrace.errors import IncompleteError, NotAppliedError
 from headrace.platform.gold import Gold, complete_from
+from headrace.platform.lookup import Question, steps_in_force
 from headrace.timeline.arrays import Bools, Ints
-from headrace.timeline.asof import NOT_FOUND, as_of
 from headrace.types import BEGINNING, FOREVER, instant_text
 
-ROWS_AT_ONCE = 20_000_000
 PRESENT, STATUS_NOT_FOUND, NULL_VALUE, OUTSIDE_MAX_AGE, INCOMPLETE = (
     "PRESENT", "NOT_FOUND", "NULL_VALUE", "OUTSIDE_MAX_AGE", "INCOMPLETE",
 )  # fmt: skip
 STATUSES = pl.Enum([PRESENT, STATUS_NOT_FOUND, NULL_VALUE, OUTSIDE_MAX_AGE, INCOMPLETE])
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """For whom and when values are asked.
-
-    Parameters
-    ----------
-    keys : frame
-        The entity's keys, one row a question; no columns for a global view.
-    time : int64 array
-        In microseconds.
-    """
-
-    keys: pl.DataFrame
-    time: Ints
+_CODES = {status: code for code, status in enumerate(STATUSES.categories)}
 
 
 def values_at(
@@ -62,10 +43,14 @@ def values_at(
         One row a question, in its order; a column a feature, named as in the training set.
     """
     complete = _complete(gold, question, version, on_incomplete)
-    pieces = [_piece(gold, chosen, question, place, version) for place in _ranges(gold, question, version)]
-    place = np.concatenate([where for where, _ in pieces])
-    found = pl.concat([frame for _, frame in pieces]).with_columns(pl.Series("_hr_place", place)).sort("_hr_place")
-    return judged(chosen, found.drop("_hr_place"), question.time, complete)
+    found = steps_in_force(gold.table, version, question, step_columns(chosen))
+    return judged(chosen, found, question.time, complete)
+
+
+def step_columns(chosen: Selection) -> list[str]:
+    """What `judged` needs of a step: the event time only where values age."""
+    ages = [] if chosen.view.ttl_us is None else ["event_time"]
+    return ["valid_from", *ages, *chosen.feature_names]
 
 
 def judged(chosen: Selection, found: pl.DataFrame, time: Ints, complete: Bools) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -74,25 +59,37 @@ def judged(chosen: Selection, found: pl.DataFrame, time: Ints, complete: Bools) 
     Parameters
     ----------
     found : frame
-        For each question the step in force: ``valid_from`` (null if none), ``event_time``, features.
+        For each question the step in force, null if none: the columns that `step_columns` names.
     """
     exists = found["valid_from"].is_not_null().to_numpy()
-    age = time - found["event_time"].dt.epoch("us").fill_null(FOREVER).to_numpy()
-    ttl = FOREVER if chosen.view.ttl_us is None else chosen.view.ttl_us
+    expired = _expired(chosen, found, time) & exists
     values, statuses = [], []
     for feature, column in chosen.columns.items():
-        expired = (age > ttl) & exists & chosen.view.features[feature].ages
+        old = expired if chosen.view.features[feature].ages else np.zeros_like(expired)
         series = found[feature].alias(column)
-        hidden = pl.Series(expired | ~complete)
+        hidden = pl.Series(old | ~complete)
         series = pl.select(pl.when(~hidden).then(series).alias(column)).to_series() if hidden.any() else series
         values.append(series)
-        status = np.select(
-            [~complete, ~exists, expired, series.is_null().to_numpy()],
-            [INCOMPLETE, STATUS_NOT_FOUND, OUTSIDE_MAX_AGE, NULL_VALUE],
-            PRESENT,
-        )
-        statuses.append(pl.Series(f"{column}__status", status, dtype=pl.String).cast(STATUSES))
+        statuses.append(_statuses(f"{column}__status", series, exists, old, complete))
     return pl.DataFrame(values), pl.DataFrame(statuses)
+
+
+def _expired(chosen: Selection, found: pl.DataFrame, time: Ints) -> Bools:
+    """Where the newest row is older than the view's ttl."""
+    if chosen.view.ttl_us is None:
+        return np.zeros(len(time), dtype=bool)
+    age: Ints = time - found["event_time"].dt.epoch("us").fill_null(FOREVER).to_numpy()
+    return age > chosen.view.ttl_us
+
+
+def _statuses(name: str, series: pl.Series, exists: Bools, expired: Bools, complete: Bools) -> pl.Series:
+    """What became of each value, the first reason that holds of: incomplete, not found, too old, null."""
+    codes = np.full(len(series), _CODES[PRESENT], dtype=np.uint8)
+    codes[series.is_null().to_numpy()] = _CODES[NULL_VALUE]
+    codes[expired] = _CODES[OUTSIDE_MAX_AGE]
+    codes[~exists] = _CODES[STATUS_NOT_FOUND]
+    codes[~complete] = _CODES[INCOMPLETE]
+    return pl.Series(name, codes).cat.to(STATUSES)
 
 
 def pinned_version(gold: Gold) -> int:
@@ -126,78 +123,3 @@ def _incomplete(view: FeatureView, outside: Ints, total: int, coverage: str) -> 
         f"{instant_text(int(outside.min()))} to {instant_text(int(outside.max()))}.{since} Run: headrace backfill "
         f"{view.name}, with --end where it should reach further; or pass on_incomplete='null'."
     )
-
-
-def _ranges(gold: Gold, question: Question, version: int) -> Iterator[Ints]:
-    """The questions by ranges of entities, so that the steps of a range fit into memory."""
-    rows = sum(file.rows for file in gold.table.files(version))
-    parts = max(1, -(-rows // ROWS_AT_ONCE))
-    if parts == 1 or not question.keys.columns:
-        yield np.arange(len(question.time))
-        return
-    order = question.keys.with_row_index("_hr_place").sort(question.keys.columns)["_hr_place"].to_numpy()
-    for part in np.array_split(order, parts):
-        yield part.astype(np.int64)
-
-
-def _piece(gold: Gold, chosen: Selection, question: Question, place: Ints, version: int) -> tuple[Ints, pl.DataFrame]:
-    keys, time = question.keys[pl.Series(place)], question.time[place]
-    steps = _steps(gold, chosen, keys, time, version)
-    return place, steps_at(steps, list(gold.view.entity_keys), keys, time).select(
-        "valid_from", "event_time", *chosen.feature_names
-    )
-
-
-def _steps(gold: Gold, chosen: Selection, keys: pl.DataFrame, time: Ints, version: int) -> pl.DataFrame:
-    """The steps that may answer: of entities within the asked range, up to the last asked time."""
-    scan = gold.table.scan(version).select(*gold.view.entity_keys, "valid_from", "event_time", *chosen.feature_names)
-    if not len(time):
-        return scan.limit(0).collect()
-    last = pl.lit(int(time.max())).cast(pl.Datetime("us", "UTC"))
-    scan = scan.filter(pl.col("valid_from") <= last)
-    if keys.columns and (bounds := _bounds(keys)) is not None:
-        scan = scan.filter(pl.col(keys.columns[0]).is_between(pl.lit(bounds[0]), pl.lit(bounds[1])))
-    return scan.collect()
-
-
-def _bounds(keys: pl.DataFrame) -> tuple[object, object] | None:
-    first = keys.get_columns()[0]
-    return None if first.null_count() == len(first) else (first.min(), first.max())
-
-
-def steps_at(steps: pl.DataFrame, key_names: list[str], keys: pl.DataFrame, time: Ints) -> pl.DataFrame:
-    """For each question the step in force, all null where there is none."""
-    entities = _numbered(steps, key_names)
-    group = _numbers(steps, entities, key_names)
-    steps = steps.with_columns(pl.Series("_hr_group", group)).sort(["_hr_group", "valid_from"])
-    found = as_of(
-        steps["_hr_group"].to_numpy(),
-        steps["valid_from"].dt.epoch("us").to_numpy(),
-        _numbers(keys, entities, key_names, len(time)),
-        time,
-        len(entities),
-    )
-    index = pl.Series(found)
-    return steps.drop("_hr_group")[_nullable(index)] if len(steps) else _nothing(steps, len(time))
-
-
-def _numbered(steps: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    if not keys:
-        return pl.DataFrame({"_hr_group": [0]}, schema={"_hr_group": pl.Int64})
-    unique = steps.select(keys).unique().sort(keys)
-    return unique.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias("_hr_group"))
-
-
-def _numbers(frame: pl.DataFrame, entities: pl.DataFrame, keys: list[str], n: int | None = None) -> Ints:
-    if not keys:
-        return np.zeros(len(frame) if n is None else n, dtype=np.int64)
-    joined = frame.select(keys).join(entities, on=keys, how="left", maintain_order="left")
-    return joined["_hr_group"].fill_null(NOT_FOUND).to_numpy()
-
-
-def _nullable(index: pl.Series) -> pl.Series:
-    return index.set(index < 0, None)
-
-
-def _nothing(steps: pl.DataFrame, n: int) -> pl.DataFrame:
-    return steps.drop("_hr_group").clear(n)

@@ -22,6 +22,7 @@ from headrace.connectors.headers import added_column_error
 from headrace.definitions.fingerprint import source_fingerprint
 from headrace.definitions.sources import Source
 from headrace.errors import RejectedError, SchemaChangedError
+from headrace.lake.reading import collect
 from headrace.platform import quarantine_table, silver
 from headrace.platform.landing import ARRIVED, BATCH, DAY, FILE, ROW
 from headrace.platform.ledger import Batch
@@ -192,7 +193,7 @@ def hashes(source: Source) -> dict[str, str]:
 def bronze_rows(bronze: Table, batch: Batch) -> pl.DataFrame:
     """The rows of a batch as they came, in their order."""
     files = [file for file in bronze.files() if file.may_hold(BATCH, batch.id, batch.id)] if batch.rows else []
-    rows = bronze.scan_files(files).filter(pl.col(BATCH) == batch.id).collect()
+    rows = collect(bronze.scan_files(files).filter(pl.col(BATCH) == batch.id), bronze)
     if len(files) == 1 and files[0].rows == batch.rows:
         return rows  # as it was landed
     order = {name: place for place, name in enumerate(batch.files)}

@@ -11,6 +11,7 @@ import polars as pl
 
 from headrace.definitions.sources import ChangeSource, Source
 from headrace.engines.polars_types import polars_schema
+from headrace.lake.reading import collect
 from headrace.platform.crash_points import crash_point
 from headrace.platform.landing import ARRIVED, BATCH, DAY, FILE, ROW
 from headrace.quality.base import AVAILABLE, KNOWN, OP, POSITION, SNAPSHOT, UTC
@@ -95,7 +96,7 @@ def copies_there(silver: Table, source: Source, frame: pl.DataFrame) -> pl.DataF
         return nowhere
     wanted = frame.lazy().select(columns).unique()
     there = silver.scan_files(files).select(kept).join(wanted, on=list(columns), how="semi")
-    return there.collect(engine="streaming")
+    return collect(there, silver, engine="streaming")
 
 
 def snapshot_rows(silver: Table, taken: datetime) -> Replacement:
@@ -104,7 +105,7 @@ def snapshot_rows(silver: Table, taken: datetime) -> Replacement:
         return nothing()
     files = [file for file in silver.files() if file.may_hold(SNAPSHOT, taken, taken)]
     rows = silver.scan_files(files).filter(pl.col(SNAPSHOT) == taken).select(*ORIGIN, KNOWN, DAY)
-    return Replacement(rows.collect())
+    return Replacement(collect(rows, silver))
 
 
 def write(
@@ -170,7 +171,8 @@ def _staged(silver: Table, frame: pl.DataFrame, replaced: Replacement) -> list[S
 def _staying(silver: Table, day: str, replaced: Replacement) -> pl.DataFrame:
     files = [file for file in silver.files() if file.partition[DAY] == day]
     gone = replaced.rows.lazy().select(ORIGIN)
-    return silver.scan_files(files).join(gone, on=list(ORIGIN), how="anti", maintain_order="left").collect()
+    staying = silver.scan_files(files).join(gone, on=list(ORIGIN), how="anti", maintain_order="left")
+    return collect(staying, silver)
 
 
 def _overlapping(

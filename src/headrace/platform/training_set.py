@@ -15,9 +15,11 @@ from headrace.errors import UnknownNameError
 from headrace.platform.gold import Gold, silver_table
 from headrace.platform.hindsight import values_now
 from headrace.platform.labels import Labels, keyed, parse_labels
+from headrace.platform.lookup import Question
 from headrace.platform.manifest import Manifest, save_training_set
+from headrace.platform.masked_keys import masked_keys
 from headrace.platform.on_demand import computed
-from headrace.platform.reading import Question, pinned_version, values_at
+from headrace.platform.reading import pinned_version, values_at
 
 if TYPE_CHECKING:
     from headrace.platform.context import Context
@@ -124,7 +126,7 @@ def _values(
     context: Context, labels: Labels, chosen: Selection, options: Options, version: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     keys = keyed(labels.frame, chosen.key_columns, chosen.view.entity_keys, "labels")
-    question = Question(keys, labels.time)
+    question = Question(masked_keys(chosen.view, keys), labels.time)
     if options.known == "now":
         return values_now(context, chosen, question, version)
     return values_at(Gold.of(context.lake, chosen.view), chosen, question, version, options.on_incomplete)

@@ -97,6 +97,6 @@ def _truncated(values: pl.Series, keep: int) -> pl.Series:
     if values.dtype.is_float() or isinstance(values.dtype, pl.Decimal):
         scale = pl.lit(10**keep)
         whole = (pl.col("v").abs().cast(pl.Float64) * scale).floor() * pl.col("v").sign().cast(pl.Float64)
-        made = pl.DataFrame({"v": values}).select((whole / scale).cast(values.dtype)).to_series()
+        made = pl.DataFrame({"v": values}).select((whole / scale).round(keep).cast(values.dtype)).to_series()
         return made.alias(values.name)
     return values

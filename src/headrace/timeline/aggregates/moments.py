@@ -1,4 +1,4 @@
-"""Aggregates of floats by merging only: sum, mean, variance, standard deviation."""
+"""Aggregates of floats: sum, mean, variance, standard deviation. None subtracts floats across history."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from headrace.timeline.aggregates.base import Result
 from headrace.timeline.arrays import Floats, Ints, Payload
 from headrace.timeline.axis import Spans
+from headrace.timeline.fixed_point import FixedPoint, fixed_point
 from headrace.timeline.stabbing import running, stab
 
 
@@ -46,10 +47,15 @@ class FloatSum:
         return {"n": count, **_Addition().collect(elements, into, n)}
 
     def evaluate(self, spans: Spans, elements: Payload) -> Result:
-        """Merge sums; counts are exact by differences."""
+        """Sums by exact differences of whole numbers; merged, where the values lie too far apart for these."""
         count = running(spans, elements["n"])
-        total = stab(_Addition(), spans, {"sum": elements["sum"]})["sum"]
+        whole = fixed_point(elements["sum"], most=int(count.max(initial=0)))
+        total = _running_sum(spans, whole) if whole else stab(_Addition(), spans, {"sum": elements["sum"]})["sum"]
         return Result(total / np.maximum(count, 1) if self.mean else total, count > 0)
+
+
+def _running_sum(spans: Spans, values: FixedPoint) -> Floats:
+    return FixedPoint(running(spans, values.high), running(spans, values.low), values.exponent).floats()
 
 
 @dataclass(frozen=True, slots=True)
