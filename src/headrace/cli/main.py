@@ -20,11 +20,11 @@ class HeadraceGroup(TyperGroup):
         super().__init__(**settings)
         self.commands = cast("Any", LazyCommands())
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - fixed by Typer
+    def list_commands(self, ctx: Any) -> list[str]:
         """Name the commands in the order of the help."""
         return list(self.commands)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - fixed by Typer
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands by section, from the table alone: no command is imported."""
         for title, lines in SECTIONS.items():
             with formatter.section(title):
