@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 import headrace as hr
 from headrace.errors import DefinitionError, IncompleteError, ManifestError, SourceError, TimeError, UnknownNameError
-from headrace.platform import Platform, reading
+from headrace.platform import Platform, lookup
 from headrace.testing import steps, value_at
 from headrace.types import DAY, SECOND
 from tests.integration.pings import FEATURES, NOW, START, project, put, some_rows
@@ -71,7 +71,8 @@ def test_every_value_is_that_of_the_step_in_force(platform: Platform) -> None:
 def test_by_ranges_of_entities(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = some_labels()
     whole = platform.training_set(labels, "model")
-    monkeypatch.setattr(reading, "ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(lookup, "ROWS_AT_MOST", 10)
+    monkeypatch.setattr(lookup, "ROWS_A_BATCH", 30)
     assert platform.training_set(labels, "model").equals(whole)
 
 

@@ -29,14 +29,15 @@ def check_files(root: Path, files: Iterable[tuple[str, int]]) -> None:
     LakeError
         For the first that is missing or has another length.
     """
-    for name, size_bytes in files:
-        path = root / name
-        with lake_failures("read", path):
-            if not path.exists():
-                raise damaged(path, "it is gone")
-            found = path.stat().st_size
-        if found != size_bytes:
-            raise damaged(path, f"it has {found:,} bytes, and was written with {size_bytes:,}")
+    with lake_failures("read", root):
+        for name, size_bytes in files:
+            path = root / name
+            try:
+                found = path.stat().st_size
+            except FileNotFoundError:
+                raise damaged(path, "it is gone") from None
+            if found != size_bytes:
+                raise damaged(path, f"it has {found:,} bytes, and was written with {size_bytes:,}")
 
 
 def collect(
@@ -51,11 +52,12 @@ def collect(
     """
     from polars.exceptions import ComputeError
 
-    try:
-        return rows.collect(engine=engine)
-    except (OSError, ComputeError) as error:
-        _name_damaged(table, version)
-        raise damaged(table.location, str(error)) from error
+    with lake_failures("read", table.location):
+        try:
+            return rows.collect(engine=engine)
+        except (OSError, ComputeError):
+            _name_damaged(table, version)
+            raise
 
 
 def _name_damaged(table: Table, version: int | None) -> None:

@@ -8,6 +8,8 @@ nothing is sorted here but runs of several files that share a stretch of time.
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from headrace.lake.base import DataFile, Table
 
 TIME = "valid_from"
-ROWS_A_BATCH = 2_000_000
+ROWS_A_BATCH = 1_000_000
 ROWS_AT_MOST = 20_000_000
+THREADS = os.cpu_count() or 1
 _FEW = 100
 
 
@@ -76,8 +79,8 @@ def steps_in_force(table: Table, version: int, question: Question, columns: Sequ
 
 def steps_at(steps: pl.DataFrame, question: Question, columns: Sequence[str]) -> pl.DataFrame:
     """The same, of steps in memory."""
-    search = _Search(question, np.array([BEGINNING], dtype=np.int64))
-    search.visit(0, steps, columns)
+    search = _Search(question, np.array([BEGINNING], dtype=np.int64), columns)
+    search.take(search.look(0, steps))
     return search.answer(steps.select(columns).clear())
 
 
@@ -103,15 +106,21 @@ class _Steps:
     runs: list[_Run]
     columns: list[str]
 
-    def newest_first(self, newest: int, keep: pl.Expr | None) -> Iterator[tuple[int, pl.DataFrame]]:
-        """The rows of each run up to `newest`, a batch being read while the one before is searched."""
-        batches = _batches(self.runs[: newest + 1], 0 if keep is not None else ROWS_A_BATCH)
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            ahead: Future[list[pl.DataFrame]] | None = None
-            for index, batch in enumerate(batches):
-                frames = (ahead or thread.submit(self._read, batch, keep)).result()
-                ahead = thread.submit(self._read, batches[index + 1], keep) if index + 1 < len(batches) else None
-                yield from zip(batch, frames, strict=True)
+    def newest_first(self, search: _Search, keep: pl.Expr | None) -> Iterator[_Looked]:
+        """Read and search the runs on every core, a few ahead of who takes the results."""
+        batches = _batches(self.runs[: search.newest + 1], 0 if keep is not None else ROWS_A_BATCH)
+        with ThreadPoolExecutor(max_workers=THREADS) as threads:
+            ahead: deque[Future[list[_Looked]]] = deque()
+            for batch in batches:
+                ahead.append(threads.submit(self._looked, batch, search, keep))
+                if len(ahead) > THREADS:
+                    yield from ahead.popleft().result()
+            while ahead:
+                yield from ahead.popleft().result()
+
+    def _looked(self, batch: list[int], search: _Search, keep: pl.Expr | None) -> list[_Looked]:
+        frames = zip(batch, self._read(batch, keep), strict=True)
+        return [search.look(number, frame) for number, frame in frames]
 
     def _read(self, batch: list[int], keep: pl.Expr | None) -> list[pl.DataFrame]:
         files = [file for number in batch for file in self.runs[number].files]
@@ -164,12 +173,11 @@ def _parts(question: Question, steps: _Steps) -> list[Ints]:
 def _found(
     steps: _Steps, question: Question, columns: Sequence[str], empty: pl.DataFrame, *, narrow: bool
 ) -> pl.DataFrame:
-    search = _Search(question, np.array([run.start for run in steps.runs], dtype=np.int64))
+    search = _Search(question, np.array([run.start for run in steps.runs], dtype=np.int64), columns)
     few = len(question.time) * _FEW < sum(run.rows for run in steps.runs)
-    keep = _bounds(question) if narrow or few else None
-    for number, rows in steps.newest_first(search.newest, keep):
-        search.visit(number, rows, columns)
-        if not search.goes_on(number):
+    for looked in steps.newest_first(search, _bounds(question) if narrow or few else None):
+        search.take(looked)
+        if not search.goes_on(looked.run):
             break
     return search.answer(empty)
 
@@ -184,11 +192,29 @@ def _bounds(question: Question) -> pl.Expr | None:
     return pl.col(first.name).is_between(pl.lit(first.min()), pl.lit(first.max()))
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Questions and the steps in force for them."""
+
+    place: Ints
+    steps: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A run whose own questions have been looked up: those with times before the next run begins."""
+
+    run: int
+    slices: _Slices
+    found: _Found
+    left: Ints
+
+
 class _Search:
     """Questions that are still open, and what has been found."""
 
-    def __init__(self, question: Question, starts: Ints) -> None:
-        self.time, self.keys = question.time, question.keys.columns
+    def __init__(self, question: Question, starts: Ints, columns: Sequence[str]) -> None:
+        self.time, self.keys, self.columns = question.time, question.keys.columns, columns
         self.entities = _Entities.of(question.keys, len(question.time))
         self.number = self.entities.numbers(question.keys, len(question.time))
         newest = np.searchsorted(starts, question.time, side="right") - 1
@@ -198,68 +224,81 @@ class _Search:
         self._order = np.argsort((newest + 1).astype(np.min_scalar_type(len(starts) + 1)), kind="stable")
         self._cuts = np.searchsorted(newest[self._order], np.arange(len(starts) + 1))
         self._open = self._order[:0]
-        self._found: list[tuple[Ints, pl.DataFrame]] = []
+        self._found: list[_Found] = []
 
-    def goes_on(self, number: int) -> bool:
+    def goes_on(self, run: int) -> bool:
         """Whether runs before this one are of interest."""
-        return bool(len(self._open)) or self._cuts[number] > self._cuts[0]
+        return bool(len(self._open)) or bool(self._cuts[run] > self._cuts[0])
 
-    def visit(self, number: int, steps: pl.DataFrame, columns: Sequence[str]) -> None:
-        """Look into a run, for the questions that were left and those that begin with it."""
-        pending = np.concatenate([self._open, self._order[self._cuts[number] : self._cuts[number + 1]]])
-        if not len(pending):
-            return
-        steps, low, high = self._slices(steps)
-        mine = self.number[pending]
-        found = as_of(_times(steps), low[mine], high[mine], self.time[pending])
-        there = found != NOT_FOUND
-        self._open = pending[~there]
-        self._found.append((pending[there], steps.select(columns)[pl.Series(found[there])]))
+    def look(self, run: int, steps: pl.DataFrame) -> _Looked:
+        """Look a run's own questions up: any run at any time, in any thread."""
+        slices = _Slices.of(steps, self.keys, self.entities)
+        return _Looked(run, slices, *self._in_force(slices, self._order[self._cuts[run] : self._cuts[run + 1]]))
 
-    def _slices(self, steps: pl.DataFrame) -> tuple[pl.DataFrame, Ints, Ints]:
-        """Where each entity's steps begin and end; sorted first, if they do not lie together in time."""
-        heads = _heads(steps, self.keys)
-        low, high = np.zeros(self.entities.n, dtype=np.int64), np.zeros(self.entities.n, dtype=np.int64)
-        number = self.entities.numbers(steps.select(self.keys)[pl.Series(heads)], len(heads))
-        known = number >= 0
-        low[number[known]] = heads[known]
-        high[number[known]] = np.append(heads, len(steps))[1:][known]
-        together = bool(np.all(low[number[known]] == heads[known]))
-        if together and _ascends(_times(steps), heads):
-            return steps, low, high
-        return self._slices(steps.sort([*self.keys, TIME]))
+    def take(self, looked: _Looked) -> None:
+        """Keep what a run gave, and look up there what newer runs had left: from the newest run on."""
+        found, left = self._in_force(looked.slices, self._open)
+        self._found += [looked.found, found]
+        self._open = np.concatenate([looked.left, left])
+
+    def _in_force(self, slices: _Slices, asked: Ints) -> tuple[_Found, Ints]:
+        """What is found of some questions, and which are left."""
+        number = self.number[asked]
+        place = as_of(slices.time, slices.low[number], slices.high[number], self.time[asked])
+        there = place != NOT_FOUND
+        rows = pl.Series(place[there].astype(np.uint32))
+        return _Found(asked[there], slices.steps.select(self.columns)[rows]), asked[~there]
 
     def answer(self, empty: pl.DataFrame) -> pl.DataFrame:
         """What was found, in the order of the questions."""
-        place = np.concatenate([self._order[:0], *(where for where, _ in self._found)])
+        place = np.concatenate([self._order[:0], *(found.place for found in self._found)])
         index = np.full(len(self.time), NOT_FOUND, dtype=np.int64)
         index[place] = np.arange(len(place))
-        steps = pl.concat([empty, *(frame for _, frame in self._found)], rechunk=True)
-        if not len(steps):
+        if not len(place):
             return empty.clear(len(self.time))
         position = pl.Series(index)
+        steps = pl.concat([found.steps for found in self._found], rechunk=True)
         return steps[position if len(place) == len(index) else position.set(position < 0, None)]
 
 
-def _times(steps: pl.DataFrame) -> Ints:
-    return steps[TIME].dt.epoch("us").to_numpy()
+@dataclass(frozen=True, slots=True)
+class _Slices:
+    """Steps, each entity's next to each other and in time: those of entity i are ``low[i] … high[i] - 1``."""
+
+    steps: pl.DataFrame
+    time: Ints
+    low: Ints
+    high: Ints
+
+    @classmethod
+    def of(cls, steps: pl.DataFrame, keys: list[str], entities: _Entities) -> _Slices:
+        """Find the slices of a run; it is sorted first, if it is not in that order."""
+        time = steps[TIME].dt.epoch("us").to_numpy()
+        begins = _begins(steps, keys)
+        heads = np.flatnonzero(begins)
+        number = entities.numbers(steps.select(keys)[pl.Series(heads.astype(np.uint32))], len(heads))
+        known = number != NOT_FOUND
+        number, first, last = number[known], heads[known], np.append(heads, len(steps))[1:][known]
+        low, high = np.zeros(entities.n, dtype=np.int64), np.zeros(entities.n, dtype=np.int64)
+        low[number], high[number] = first, last
+        together = bool(np.all(low[number] == first))
+        ascending = bool(np.all((time[1:] >= time[:-1]) | begins[1:]))
+        return (
+            cls(steps, time, low, high) if together and ascending else cls.of(steps.sort([*keys, TIME]), keys, entities)
+        )
 
 
-def _heads(steps: pl.DataFrame, keys: list[str]) -> Ints:
-    """The first row of each stretch of equal keys."""
-    if not len(steps):
-        return np.zeros(0, dtype=np.int64)
+def _begins(steps: pl.DataFrame, keys: list[str]) -> Bools:
+    """Whether each row has another key than the one before it."""
     changes: Bools = np.zeros(len(steps), dtype=bool)
-    changes[0] = True
+    changes[:1] = True
     for column in steps.select(keys):
-        changes[1:] |= column[1:].ne_missing(column[:-1]).to_numpy()
-    return np.flatnonzero(changes)
-
-
-def _ascends(time: Ints, heads: Ints) -> bool:
-    """Whether times never fall but at heads."""
-    falls = np.flatnonzero(time[1:] < time[:-1]) + 1
-    return len(falls) <= len(heads) and bool(np.isin(falls, heads, assume_unique=True).all())
+        if column.dtype.is_integer():
+            values = column.to_numpy()
+            changes[1:] |= values[1:] != values[:-1]
+        else:
+            changes[1:] |= column[1:].ne_missing(column[:-1]).to_numpy()
+    return changes
 
 
 @dataclass(frozen=True, slots=True)

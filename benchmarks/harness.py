@@ -1,0 +1,180 @@
+"""Running contenders on the same inputs, each in a process of its own, and saying what came out.
+
+The machine may be noisy: contenders take turns, and the best of the rounds counts. Peak memory is that of
+a contender's own process. What a contender returns in the first round is kept, to be compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+ROOT = Path(__file__).parents[1]
+OURS = "headrace"
+ROUNDS = 3
+Contender = Callable[[Path], "Outcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a contender hands back.
+
+    Parameters
+    ----------
+    result : frame
+        To be compared with the others'.
+    seconds : float, optional
+        The time that counts, where it is not that of the whole call.
+    peak_rss_mb : float, optional
+        Its peak memory, where what followed is not meant.
+    notes : mapping
+        Figures of its own.
+    """
+
+    result: pl.DataFrame
+    seconds: float | None = None
+    peak_rss_mb: float | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The best of a contender's rounds."""
+
+    seconds: float
+    peak_rss_mb: float
+    notes: Mapping[str, Any]
+    result: Path
+
+    def frame(self) -> pl.DataFrame:
+        """What it returned."""
+        return pl.read_parquet(self.result)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a benchmark says: one JSON object.
+
+    Parameters
+    ----------
+    bench, unit : str
+        Its name, and what `ours` and `peers` count; more is better.
+    ours : float
+        Our figure.
+    peers : mapping of str to float
+        Theirs.
+    ratio : float, optional
+        `ours` over the best peer's, or what the benchmark says instead; none without a peer.
+    goal : str
+        What it should reach.
+    met, equal : bool
+        Whether it does, and whether the results were the same.
+    peak_rss_mb : float
+        Our peak memory.
+    peers_rss_mb : mapping of str to float
+        Theirs.
+    extra : mapping
+        Further keys.
+    """
+
+    bench: str
+    unit: str
+    ours: float
+    peers: Mapping[str, float]
+    ratio: float | None
+    goal: str
+    met: bool
+    equal: bool
+    peak_rss_mb: float
+    peers_rss_mb: Mapping[str, float]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The JSON line."""
+        own = {name: getattr(self, name) for name in self.__slots__ if name != "extra"}
+        return json.dumps(_rounded({**own, **self.extra}))
+
+
+def measured(module: str, contenders: Sequence[str], inputs: Path, rounds: int = ROUNDS) -> dict[str, Measured]:
+    """Run each contender of a benchmark's module `rounds` times, in turns.
+
+    Parameters
+    ----------
+    module : str
+        Its ``CONTENDERS`` maps names to functions of the folder with the inputs.
+    contenders : sequence of str
+        Which of them.
+    inputs : Path
+        The folder.
+    rounds : int
+        How often.
+    """
+    best: dict[str, Measured] = {}
+    for number in range(rounds):
+        for name in contenders:
+            found = _in_own_process(module, name, inputs, keep=number == 0)
+            best[name] = min((found, best.get(name, found)), key=lambda m: m.seconds)
+    return best
+
+
+def scratch(parent: Path | None) -> tempfile.TemporaryDirectory[str]:
+    """A folder that goes away afterwards."""
+    return tempfile.TemporaryDirectory(prefix="headrace-bench-", dir=parent)
+
+
+def _in_own_process(module: str, name: str, inputs: Path, keep: bool) -> Measured:
+    result = inputs / f"result-{name}.parquet"
+    command = [sys.executable, "-m", "benchmarks.harness", module, name, str(inputs), str(result) if keep else ""]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)  # noqa: S603, PLW1510
+    if done.returncode:
+        raise RuntimeError(f"{module}, {name}: {done.stderr}")
+    said = json.loads(done.stdout.splitlines()[-1])
+    return Measured(said["seconds"], said["peak_rss_mb"], said["notes"], result)
+
+
+def _contend(module: str, name: str, inputs: str, result: str) -> None:
+    from importlib import import_module
+
+    contender: Contender = import_module(module).CONTENDERS[name]
+    began = time.perf_counter()
+    outcome = contender(Path(inputs))
+    seconds = time.perf_counter() - began if outcome.seconds is None else outcome.seconds
+    peak = peak_rss_mb() if outcome.peak_rss_mb is None else outcome.peak_rss_mb
+    said = {"seconds": seconds, "peak_rss_mb": peak, "notes": {**outcome.notes}}
+    if result:
+        outcome.result.write_parquet(result)
+    print(json.dumps(said))
+
+
+def peak_rss_mb() -> float:
+    """The greatest memory that this process has held, in millions of bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # unlike getrusage, it starts anew with the program
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, float):
+        return round(value) if abs(value) >= 1000 else float(f"{value:.4g}")
+    return value
+
+
+if __name__ == "__main__":
+    _contend(*sys.argv[1:])
