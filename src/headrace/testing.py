@@ -82,8 +82,8 @@ def steps_in_partitions(view: FeatureView, rows: Rows, cuts: Sequence[int], *, k
 def value_at(steps: pl.DataFrame, key: Mapping[str, Any], at: str | int | datetime) -> dict[str, Any] | None:
     """The values of one entity at a time, with the step's ``event_time``; None where there is none yet."""
     moment = instant(at)
-    mine = steps.filter([pl.col(name) == value for name, value in key.items()])
-    mine = mine.filter(pl.col("valid_from").dt.epoch("us") <= moment)
+    conditions = [pl.col(name) == value for name, value in key.items()]
+    mine = steps.filter(pl.all_horizontal(pl.col("valid_from").dt.epoch("us") <= moment, *conditions))
     if mine.is_empty():
         return None
     return mine.sort("valid_from").drop("valid_from", *key).row(-1, named=True)

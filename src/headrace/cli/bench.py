@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
@@ -21,11 +22,14 @@ def bench(
 ) -> None:
     if name not in (*BENCHMARKS, "all"):
         raise UnknownNameError.of("benchmark", name, BENCHMARKS, "headrace bench")
+    for chosen in BENCHMARKS if name == "all" else (name,):
+        typer.echo(_benchmark(chosen).run(scale=scale, rounds=rounds).text())
+
+
+def _benchmark(name: str) -> Any:
     try:
-        from benchmarks.suite import lines
+        return import_module(f"benchmarks.{name}")
     except ModuleNotFoundError as error:
         raise HeadraceError(
             f"the benchmarks need the source tree and the packages of headrace[bench]; {error.name} is missing here."
         ) from error
-    for line in lines(BENCHMARKS if name == "all" else (name,), scale, rounds):
-        typer.echo(line)

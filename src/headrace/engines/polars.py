@@ -140,9 +140,10 @@ def _carried_elements(plan: Plan, entities: pl.DataFrame, carry: Carry | None) -
 
 
 def _computed(work: _Work, piece: _Piece) -> _Done:
-    block = _block(work, piece)
-    steps = _steps(work, piece, block) if work.steps else pl.DataFrame()
-    return _Done(steps, *_kept(work, piece, block))
+    with np.errstate(over="ignore", invalid="ignore"):  # floats beyond their range become nulls at the end
+        block = _block(work, piece)
+        steps = _steps(work, piece, block) if work.steps else pl.DataFrame()
+        return _Done(steps, *_kept(work, piece, block))
 
 
 def _block(work: _Work, piece: _Piece) -> Block:

@@ -96,9 +96,12 @@ class Plan:
         dtype = self.dtype
         if isinstance(dtype, pl.Decimal) and self.feature.function == "mean":
             values = values / 10.0**dtype.scale
+        valid = result.valid
+        if values.dtype.kind == "f":
+            valid = valid & np.isfinite(values)  # beyond the range of floats there is no value either
         series = pl.Series(self.name, values, dtype=pl.Float64 if values.dtype.kind == "f" else pl.Int64)
-        if not result.valid.all():
-            series = pl.select(pl.when(pl.Series(result.valid)).then(series).alias(self.name)).to_series()
+        if not valid.all():
+            series = pl.select(pl.when(pl.Series(valid)).then(series).alias(self.name)).to_series()
         return self._typed(series)
 
     def _typed(self, series: pl.Series) -> pl.Series:

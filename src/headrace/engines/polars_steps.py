@@ -13,6 +13,7 @@ import polars as pl
 
 from headrace.definitions.views import FeatureView
 from headrace.definitions.windows import Lifetime
+from headrace.errors import OverflowRefusedError
 from headrace.engines.polars_features import Plan, Slot
 from headrace.timeline.aggregates.ordered import NONE, greatest_rank, greatest_ranks, least_rank
 from headrace.timeline.arrays import Bools, Ints, Payload
@@ -136,7 +137,10 @@ def evaluate(
 
 
 def _merged(block: Block, spans: Spans, plan: Plan) -> pl.Series:
-    return plan.column(plan.aggregate.evaluate(spans, block.elements[plan.name].payload))
+    try:
+        return plan.column(plan.aggregate.evaluate(spans, block.elements[plan.name].payload))
+    except OverflowRefusedError as error:
+        raise OverflowRefusedError(f"{block.view.place}, feature '{plan.name}': {error}") from None
 
 
 def _picked(block: Block, spans: dict[Slot, Spans], plan: Plan) -> pl.Series:
