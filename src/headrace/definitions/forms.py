@@ -159,11 +159,7 @@ def read_fields(value: Any, place: Place, cls: type[Any], forms: Mapping[str, Fo
     for name in forms:
         if name in needed and name not in given:
             raise place.error(f"'{name}' is needed.")
-    return {
-        key: forms[key].read(item, place / key)
-        for key, item in given.items()
-        if item is not None or key in needed
-    }
+    return {key: forms[key].read(item, place / key) for key, item in given.items() if item is not None or key in needed}
 
 
 def build(place: Place, cls: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

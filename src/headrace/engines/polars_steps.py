@@ -13,8 +13,8 @@ import polars as pl
 
 from headrace.definitions.views import FeatureView
 from headrace.definitions.windows import Lifetime
-from headrace.errors import OverflowRefusedError
 from headrace.engines.polars_features import Plan, Slot
+from headrace.errors import OverflowRefusedError
 from headrace.timeline.aggregates.ordered import NONE, greatest_rank, greatest_ranks, least_rank
 from headrace.timeline.arrays import Bools, Ints, Payload
 from headrace.timeline.axis import Intervals, Spans, StepAxis, laid_out
@@ -169,5 +169,3 @@ def _lists(values: pl.Series, ranks: Ints) -> pl.Series:
 def _defaulted(plan: Plan, column: pl.Series) -> pl.Series:
     default = plan.feature.default
     return column if default is None else column.fill_null(pl.lit(default))
-
-

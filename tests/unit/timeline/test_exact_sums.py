@@ -19,9 +19,7 @@ def total(*values: int) -> int:
     return int(aggregate.evaluate(spans, aggregate.lift(np.array(values, dtype=np.int64))).values[0])
 
 
-@pytest.mark.parametrize(
-    "values", [(LARGEST,), (-LARGEST, -1), (2**62, 2**62 - 1), (LARGEST, 5, -5)]
-)
+@pytest.mark.parametrize("values", [(LARGEST,), (-LARGEST, -1), (2**62, 2**62 - 1), (LARGEST, 5, -5)])
 def test_what_fits_is_exact(values: tuple[int, ...]) -> None:
     assert total(*values) == sum(values)
 

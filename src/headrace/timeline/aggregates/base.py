@@ -49,4 +49,3 @@ class Aggregate(Protocol):
     def evaluate(self, spans: Spans, elements: Payload) -> Result:
         """The value at each step."""
         ...
-

@@ -97,5 +97,3 @@ def _held(node: Ints, place: Ints, weights: Ints, wanted: Ints, steps: Ints, n_s
     first = np.searchsorted(keys[order], wanted * (n_steps + 1))
     last = np.searchsorted(keys[order], wanted * (n_steps + 1) + steps, side="right")
     return total[last] - total[first]
-
-
