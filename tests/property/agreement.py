@@ -26,11 +26,11 @@ def agrees(feature: Aggregation, found: Any, answer: Answer) -> bool:
     if found is None or wanted is None:
         return found is wanted
     if feature.function == "quantile":
-        return abs(found - wanted) <= (feature.error or 0) * abs(wanted) * (1 + FLOAT_ERROR) + 1e-290
+        return bool(abs(found - wanted) <= (feature.error or 0) * abs(wanted) * (1 + FLOAT_ERROR) + 1e-290)
     if feature.function == "approx_count_distinct":
-        return abs(found - wanted) <= max(0 if wanted < 10 else 2, 5 * (feature.error or 0) * wanted)
+        return bool(abs(found - wanted) <= max(0 if wanted < 10 else 2, 5 * (feature.error or 0) * wanted))
     if isinstance(found, float) and feature.function in ("sum", "mean", "variance", "stddev"):
-        return abs(found - wanted) <= tolerance(feature, answer)
+        return bool(abs(found - wanted) <= tolerance(feature, answer))
     return bool(found == wanted) and isinstance(found, date) == isinstance(wanted, date)
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 import headrace as hr
+from headrace.engines.base import Known
 from headrace.testing import steps, steps_in_partitions
 from tests.property.agreement import agrees, micros
 from tests.property.oracle import value_at
@@ -64,7 +65,7 @@ def assert_right(view: hr.FeatureView, given_rows: list[dict[str, Any]], found: 
 def test_steps_are_what_the_definitions_mean(window: str, kind: str, data: st.DataObject) -> None:
     view = data.draw(views(WINDOWS[window], kind), label="view")
     given_rows = data.draw(rows(kind), label="rows")
-    known = data.draw(st.sampled_from(["then", "then", "now"]), label="known")
+    known: Known = data.draw(st.sampled_from(["then", "then", "now"]), label="known")
     found = steps(view, given_rows, known=known)
     note(str(found.select("valid_from", "event_time")))
     assert_right(view, given_rows, found, known)
