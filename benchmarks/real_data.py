@@ -47,7 +47,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real_data", description=__doc__)
     names = [data_set.name for data_set in DATA_SETS]
     parser.add_argument("names", nargs="*", choices=[*names, []], default=names, metavar="NAME", help=", ".join(names))
-    parser.add_argument("--labels", type=int, default=10_000, help="labels a data set")
+    parser.add_argument("--labels", type=int, default=5_000, help="labels a data set")
     return parser.parse_args(arguments)
 
 

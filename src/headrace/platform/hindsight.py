@@ -28,8 +28,8 @@ def values_now(
     view = chosen.view
     rows = _rows(context, chosen, question, silver_version)
     steps = context.engine.compute(view, rows, None, BEGINNING // 4, FOREVER // 4, known="now").steps
-    found = steps_at(steps, question, step_columns(chosen))
-    return judged(chosen, found, question.time, np.ones(len(question.time), dtype=bool))
+    found, there = steps_at(steps, question, step_columns(chosen))
+    return judged(chosen, found, there, question.time, np.ones(len(question.time), dtype=bool))
 
 
 def _rows(context: Context, chosen: Selection, question: Question, version: int) -> pl.DataFrame:

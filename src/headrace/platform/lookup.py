@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from headrace.lake.base import DataFile, Table
 
 TIME = "valid_from"
-ROWS_A_BATCH = 1_000_000
+ROWS_A_BATCH = 300_000
 ROWS_AT_MOST = 20_000_000
 THREADS = os.cpu_count() or 1
 _FEW = 100
@@ -55,8 +55,10 @@ class Question:
         return Question(self.keys[pl.Series(place)] if self.keys.columns else self.keys, self.time[place])
 
 
-def steps_in_force(table: Table, version: int, question: Question, columns: Sequence[str]) -> pl.DataFrame:
-    """For each question the step in force, all null where there is none.
+def steps_in_force(
+    table: Table, version: int, question: Question, columns: Sequence[str]
+) -> tuple[pl.DataFrame, Bools]:
+    """For each question the step in force.
 
     Parameters
     ----------
@@ -68,16 +70,26 @@ def steps_in_force(table: Table, version: int, question: Question, columns: Sequ
         For whom and when.
     columns : sequence of str
         What is wanted of a step.
+
+    Returns
+    -------
+    steps : frame
+        `columns`, one row a question; null where there is no step yet.
+    there : bool array
+        Where there is one.
     """
     wanted = list(dict.fromkeys([*question.keys.columns, TIME, *columns]))
     steps = _Steps(table, version, _runs(table.files(version)), wanted)
     empty = pl.DataFrame(schema=table.schema()).select(columns)
     parts = _parts(question, steps)
     found = [_found(steps, question.take(part), columns, empty, narrow=len(parts) > 1) for part in parts]
-    return found[0] if len(parts) == 1 else pl.concat(found)[pl.Series(np.argsort(np.concatenate(parts)))]
+    if len(parts) == 1:
+        return found[0]
+    order = np.argsort(np.concatenate(parts))
+    return pl.concat([frame for frame, _ in found])[pl.Series(order)], np.concatenate([t for _, t in found])[order]
 
 
-def steps_at(steps: pl.DataFrame, question: Question, columns: Sequence[str]) -> pl.DataFrame:
+def steps_at(steps: pl.DataFrame, question: Question, columns: Sequence[str]) -> tuple[pl.DataFrame, Bools]:
     """The same, of steps in memory."""
     search = _Search(question, np.array([BEGINNING], dtype=np.int64), columns)
     search.take(search.look(0, steps))
@@ -172,7 +184,7 @@ def _parts(question: Question, steps: _Steps) -> list[Ints]:
 
 def _found(
     steps: _Steps, question: Question, columns: Sequence[str], empty: pl.DataFrame, *, narrow: bool
-) -> pl.DataFrame:
+) -> tuple[pl.DataFrame, Bools]:
     search = _Search(question, np.array([run.start for run in steps.runs], dtype=np.int64), columns)
     few = len(question.time) * _FEW < sum(run.rows for run in steps.runs)
     for looked in steps.newest_first(search, _bounds(question) if narrow or few else None):
@@ -211,19 +223,23 @@ class _Looked:
 
 
 class _Search:
-    """Questions that are still open, and what has been found."""
+    """Questions that are still open, and what has been found.
+
+    Questions are put into the order of runs: their places below are those in this order.
+    """
 
     def __init__(self, question: Question, starts: Ints, columns: Sequence[str]) -> None:
-        self.time, self.keys, self.columns = question.time, question.keys.columns, columns
+        self.keys, self.columns = question.keys.columns, columns
         self.entities = _Entities.of(question.keys, len(question.time))
-        self.number = self.entities.numbers(question.keys, len(question.time))
+        number = self.entities.numbers(question.keys, len(question.time))
         newest = np.searchsorted(starts, question.time, side="right") - 1
-        newest[self.number < 0] = NOT_FOUND
+        newest[number < 0] = NOT_FOUND
         self.newest = int(newest.max(initial=NOT_FOUND))
         # Numpy sorts small whole numbers by counting.
         self._order = np.argsort((newest + 1).astype(np.min_scalar_type(len(starts) + 1)), kind="stable")
+        self._number, self._time = number[self._order], question.time[self._order]
         self._cuts = np.searchsorted(newest[self._order], np.arange(len(starts) + 1))
-        self._open = self._order[:0]
+        self._open = np.zeros(0, dtype=np.int64)
         self._found: list[_Found] = []
 
     def goes_on(self, run: int) -> bool:
@@ -233,7 +249,7 @@ class _Search:
     def look(self, run: int, steps: pl.DataFrame) -> _Looked:
         """Look a run's own questions up: any run at any time, in any thread."""
         slices = _Slices.of(steps, self.keys, self.entities)
-        return _Looked(run, slices, *self._in_force(slices, self._order[self._cuts[run] : self._cuts[run + 1]]))
+        return _Looked(run, slices, *self._in_force(slices, np.arange(self._cuts[run], self._cuts[run + 1])))
 
     def take(self, looked: _Looked) -> None:
         """Keep what a run gave, and look up there what newer runs had left: from the newest run on."""
@@ -243,22 +259,23 @@ class _Search:
 
     def _in_force(self, slices: _Slices, asked: Ints) -> tuple[_Found, Ints]:
         """What is found of some questions, and which are left."""
-        number = self.number[asked]
-        place = as_of(slices.time, slices.low[number], slices.high[number], self.time[asked])
-        there = place != NOT_FOUND
-        rows = pl.Series(place[there].astype(np.uint32))
+        number = self._number[asked]
+        step = as_of(slices.time, slices.low[number], slices.high[number], self._time[asked])
+        there = step != NOT_FOUND
+        rows = pl.Series(step[there].astype(np.uint32))
         return _Found(asked[there], slices.steps.select(self.columns)[rows]), asked[~there]
 
-    def answer(self, empty: pl.DataFrame) -> pl.DataFrame:
-        """What was found, in the order of the questions."""
-        place = np.concatenate([self._order[:0], *(found.place for found in self._found)])
-        index = np.full(len(self.time), NOT_FOUND, dtype=np.int64)
+    def answer(self, empty: pl.DataFrame) -> tuple[pl.DataFrame, Bools]:
+        """What was found, in the order of the questions, and for which."""
+        place = self._order[np.concatenate([self._open[:0], *(found.place for found in self._found)])]
+        index = np.full(len(self._order), NOT_FOUND, dtype=np.int64)
         index[place] = np.arange(len(place))
+        there = index != NOT_FOUND
         if not len(place):
-            return empty.clear(len(self.time))
-        position = pl.Series(index)
+            return empty.clear(len(index)), there
         steps = pl.concat([found.steps for found in self._found], rechunk=True)
-        return steps[position if len(place) == len(index) else position.set(position < 0, None)]
+        position = pl.Series(index)
+        return steps[position if there.all() else position.set(position < 0, None)], there
 
 
 @dataclass(frozen=True, slots=True)

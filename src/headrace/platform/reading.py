@@ -43,25 +43,31 @@ def values_at(
         One row a question, in its order; a column a feature, named as in the training set.
     """
     complete = _complete(gold, question, version, on_incomplete)
-    found = steps_in_force(gold.table, version, question, step_columns(chosen))
-    return judged(chosen, found, question.time, complete)
+    found, there = steps_in_force(gold.table, version, question, step_columns(chosen))
+    return judged(chosen, found, there, question.time, complete)
 
 
 def step_columns(chosen: Selection) -> list[str]:
     """What `judged` needs of a step: the event time only where values age."""
-    ages = [] if chosen.view.ttl_us is None else ["event_time"]
-    return ["valid_from", *ages, *chosen.feature_names]
+    return [*([] if chosen.view.ttl_us is None else ["event_time"]), *chosen.feature_names]
 
 
-def judged(chosen: Selection, found: pl.DataFrame, time: Ints, complete: Bools) -> tuple[pl.DataFrame, pl.DataFrame]:
+def judged(
+    chosen: Selection, found: pl.DataFrame, exists: Bools, time: Ints, complete: Bools
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Apply completeness and ttl to the steps that were found.
 
     Parameters
     ----------
     found : frame
         For each question the step in force, null if none: the columns that `step_columns` names.
+    exists : bool array
+        Whether there is one.
+    time : int64 array
+        When it is asked for, in microseconds.
+    complete : bool array
+        Whether the view is complete then.
     """
-    exists = found["valid_from"].is_not_null().to_numpy()
     expired = _expired(chosen, found, time) & exists
     values, statuses = [], []
     for feature, column in chosen.columns.items():

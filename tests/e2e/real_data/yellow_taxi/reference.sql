@@ -30,12 +30,26 @@ QUALIFY row_number() OVER (
     PARTITION BY pickup_datetime, dropoff_datetime, pickup_location_id, dropoff_location_id, total_amount ORDER BY rn
 ) = 1;
 
+-- The list of a day is known from half past two in the night after it; a zone that the next one lacks has ended then.
+CREATE TABLE listed AS
+WITH known AS (
+    SELECT day, new_york((day + 1)::TIMESTAMP) - 1 + CASE WHEN getvariable('known') = 'now' THEN 0 ELSE minutes(150) END
+        AS k
+    FROM (VALUES (DATE '2017-12-31'), (DATE '2019-06-30')) AS lists(day)
+), spans AS (
+    SELECT day, k, lead(k, 1, days(100000)) OVER (ORDER BY day) AS ended FROM known
+)
+SELECT * FROM spans, read_parquet(getvariable('folder') || '/taxi_zone_lookup.parquet')
+WHERE day = DATE '2017-12-31' OR borough <> 'Unknown';
+
 CREATE TABLE labels AS
 WITH picked AS (
     SELECT *, row_number() OVER (ORDER BY shuffled(rn), rn) - 1 AS label FROM kept
     QUALIFY label < getvariable('n_labels')
 ), timed AS (
-    SELECT *, CASE label % 10
+    SELECT *, CASE WHEN label % 32 = 6  -- the second list, which has no borough 'Unknown' any more
+        THEN (SELECT max(k) FROM listed) + [-1, 0, 1, -minutes(150), 1 - minutes(150)][1 + label // 32 % 5]
+        ELSE CASE label % 10
         WHEN 0 THEN k
         WHEN 1 THEN k + 1
         WHEN 2 THEN floor_to(t, minutes(5)) + days(1) + minutes(5)
@@ -46,7 +60,7 @@ WITH picked AS (
         WHEN 7 THEN t + days(30) + 1
         WHEN 8 THEN t + shuffled(rn * 7) % hours(900)
         ELSE t - shuffled(rn * 7) % hours(900)
-    END AS at_us
+    END END AS at_us
     FROM picked
 )
 SELECT label, least(greatest(at_us, (SELECT floor_to(min(k), days(1)) FROM kept)), getvariable('end_at') - 1) AS at_us,
@@ -87,18 +101,6 @@ SELECT label,
     avg(fare_amount) FILTER (in_sliding(t, at_us, days(90), days(1))) AS fare_mean_90d
 FROM labels JOIN kept USING (pickup_zone, dropoff_zone)
 WHERE k < at_us GROUP BY label, at_us;
-
--- The list of a day is known from half past two in the night after it; a zone that the next one lacks has ended then.
-CREATE TABLE listed AS
-WITH known AS (
-    SELECT day, new_york((day + 1)::TIMESTAMP) - 1 + CASE WHEN getvariable('known') = 'now' THEN 0 ELSE minutes(150) END
-        AS k
-    FROM (VALUES (DATE '2017-12-31'), (DATE '2019-06-30')) AS lists(day)
-), spans AS (
-    SELECT day, k, lead(k, 1, days(100000)) OVER (ORDER BY day) AS ended FROM known
-)
-SELECT * FROM spans, read_parquet(getvariable('folder') || '/taxi_zone_lookup.parquet')
-WHERE day = DATE '2017-12-31' OR borough <> 'Unknown';
 
 CREATE TABLE pickup_name AS
 SELECT label, any_value(r.borough) FILTER (at_us <= ended) AS borough, any_value(r.zone) FILTER (at_us <= ended) AS zone
