@@ -105,13 +105,12 @@ def change_versions(view: FeatureView, rows: Sequence[Row], known: str) -> list[
     for place, row in enumerate(rows):
         if row["_op"] in ("delete", "truncate"):
             continue
-        later = (r for r in rows[place + 1 :] if r["_op"] == "truncate" or same_key(source, r, row))
-        end = next(later, None)
-        if known == "now" and end is not None:
+        later = [r["_known"] for r in rows[place + 1 :] if r["_op"] == "truncate" or same_key(source, r, row)]
+        if known == "now" and later:
             continue
         t = happened(row[str(source.event_time)])
         a = t if known == "now" else row["_known"] + source.known_after_us
-        ended = None if end is None else end["_known"] + source.known_after_us
+        ended = min(later) + source.known_after_us if later else None
         found.append(Version(row, t, a, ended, order_of(view, row, t, a, place)))
     return found
 

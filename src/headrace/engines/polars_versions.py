@@ -19,11 +19,13 @@ from headrace.engines.base import Carry, Known
 from headrace.engines.polars_rows import ROW_ID, known_at, normalised
 from headrace.engines.transforms import run_transform
 from headrace.timeline.versions import deaths
-from headrace.types import FOREVER
+from headrace.types import FOREVER, SECOND
 
 MutableSource = ChangeSource | SnapshotSource
 _PLACE, _OP, _KNOWN, _DEATH = "_hr_place", "_hr_op", "_hr_a", "_hr_death"
 _ROWS, _ENDS = ("c", "u", "r"), ("d", "t")
+CLOCK_SKEW = 3_600 * SECOND
+"""How far known times may run back along a log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def _updated(rows: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
 
 
 def _remembered(source: MutableSource, entries: pl.DataFrame, since: int) -> pl.DataFrame:
-    """Open versions, and deletions for as long as identities are remembered."""
+    """Open versions, deletions for as long as identities are remembered, and what was just replaced."""
     is_open = pl.col(_OP).is_in(_ROWS) & (pl.col(_DEATH) == FOREVER)
     recent_end = pl.col(_OP).is_in(_ENDS) & (pl.col(_KNOWN) >= since - source.dedupe_within_us)
-    return entries.filter(is_open | recent_end).drop(_DEATH)
+    return entries.filter(is_open | recent_end | (pl.col(_KNOWN) >= since - CLOCK_SKEW)).drop(_DEATH)

@@ -9,7 +9,7 @@ from headrace.types import FOREVER
 
 
 def deaths(key: Ints, known: Ints, truncates: Bools) -> Ints:
-    """When each entry of a log was replaced, deleted or truncated away.
+    """When each entry of a log was known to have been replaced, deleted or truncated away.
 
     Parameters
     ----------
@@ -24,23 +24,35 @@ def deaths(key: Ints, known: Ints, truncates: Bools) -> Ints:
     Returns
     -------
     int64 array
-        `known` of the next entry about the same key, or of the next truncate, whichever comes first in
-        the log; `FOREVER` if neither does.
+        The earliest `known` of the later entries about the same key and of the later truncates;
+        `FOREVER` where there is none.
 
     Examples
     --------
     >>> deaths(np.array([1, 2, 1, 0]), np.array([10, 11, 15, 20]), np.array([False, False, False, True])).tolist()
     [15, 20, 20, 4611686018427387904]
     """
-    n = len(key)
-    place = np.arange(n)
-    next_truncate = np.full(n + 1, n)
-    next_truncate[:-1][truncates] = place[truncates]
-    next_truncate = np.minimum.accumulate(next_truncate[::-1])[::-1][1:]
-    successor = np.full(n, n)
-    rows = place[~truncates]
+    ended = _least_after(np.where(truncates, known, FOREVER))
+    rows = np.flatnonzero(~truncates)
     order = rows[np.argsort(key[rows], kind="stable")]
-    same = key[order[:-1]] == key[order[1:]]
-    successor[order[:-1][same]] = order[1:][same]
-    ended_by = np.minimum(successor, next_truncate)
-    return np.where(ended_by < n, np.append(known, FOREVER)[ended_by], FOREVER)
+    ended[order] = np.minimum(ended[order], _least_after_within(key[order], known[order]))
+    return ended
+
+
+def _least_after(values: Ints) -> Ints:
+    """The least of the values behind each one."""
+    return np.minimum.accumulate(np.append(values, FOREVER)[::-1])[::-1][1:]
+
+
+def _least_after_within(key: Ints, values: Ints) -> Ints:
+    """The least of the values of the same key behind each one; equal keys are neighbours.
+
+    Values are replaced by their ranks, and those of later keys lifted above those of earlier ones: seen from the
+    end, the running minimum then starts anew at each key.
+    """
+    different, rank = np.unique(values, return_inverse=True)
+    n = len(different)
+    lift = np.unique(key, return_inverse=True)[1] * (n + 1)
+    beyond = np.append(lift + rank, FOREVER)
+    least = np.minimum.accumulate(beyond[::-1])[::-1][1:] - lift
+    return np.append(different, FOREVER)[np.minimum(least, n)]
