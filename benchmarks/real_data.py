@@ -29,7 +29,7 @@ STAGES = ("ingest", "backfill", "training set", "reference")
 def main(arguments: list[str] | None = None) -> int:
     """Run the chosen data sets, print the table, and fail if a count or a value is wrong."""
     options = _options(arguments)
-    folder = Path(os.environ.get("HEADRACE_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    folder = Path(os.environ.get("HEADRACE_SHARED_DATA", ROOT.parent / "shared" / "data")).resolve()
     if not folder.is_dir():
         print(f"The public data sets are not at {folder}; HEADRACE_SHARED_DATA names another place.", file=sys.stderr)
         return 2
@@ -46,9 +46,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real_data", description=__doc__)
     names = [data_set.name for data_set in DATA_SETS]
-    parser.add_argument("names", nargs="*", choices=[*names, []], default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all by default: {', '.join(names)}")
     parser.add_argument("--labels", type=int, default=5_000, help="labels a data set")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    unknown = sorted(set(options.names) - set(names))
+    if unknown:
+        parser.error(f"there is no data set {', '.join(unknown)}: choose from {', '.join(names)}")
+    options.names = options.names or names
+    return options
 
 
 def _measured(data_set: DataSet, folder: Path, n_labels: int, table: Table, console: Console) -> int:
