@@ -39,12 +39,28 @@ class Outcome:
         Its peak memory, where what followed is not meant.
     notes : mapping
         Figures of its own.
+    cpu_seconds : float, optional
+        The processor's time for the same; on a machine that others use, it tells more than the clock's.
     """
 
     result: pl.DataFrame
     seconds: float | None = None
     peak_rss_mb: float | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    cpu_seconds: float | None = None
+
+
+class Watch:
+    """Measures from when it is made until `outcome`."""
+
+    def __init__(self) -> None:
+        self._began, self._cpu_began = time.perf_counter(), time.process_time()
+
+    def outcome(self, result: Callable[[], pl.DataFrame], notes: Mapping[str, Any] | None = None) -> Outcome:
+        """Stop; what `result` still does is not measured."""
+        seconds, cpu_seconds = time.perf_counter() - self._began, time.process_time() - self._cpu_began
+        peak = peak_rss_mb()
+        return Outcome(result(), seconds, peak, notes or {}, cpu_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +71,7 @@ class Measured:
     peak_rss_mb: float
     notes: Mapping[str, Any]
     result: Path
+    cpu_seconds: float
 
     def frame(self) -> pl.DataFrame:
         """What it returned."""
@@ -140,18 +157,19 @@ def _in_own_process(module: str, name: str, inputs: Path, keep: bool) -> Measure
     if done.returncode:
         raise RuntimeError(f"{module}, {name}: {done.stderr}")
     said = json.loads(done.stdout.splitlines()[-1])
-    return Measured(said["seconds"], said["peak_rss_mb"], said["notes"], result)
+    return Measured(said["seconds"], said["peak_rss_mb"], said["notes"], result, said["cpu_seconds"])
 
 
 def _contend(module: str, name: str, inputs: str, result: str) -> None:
     from importlib import import_module
 
     contender: Contender = import_module(module).CONTENDERS[name]
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     outcome = contender(Path(inputs))
     seconds = time.perf_counter() - began if outcome.seconds is None else outcome.seconds
+    cpu_seconds = time.process_time() - cpu_began if outcome.cpu_seconds is None else outcome.cpu_seconds
     peak = peak_rss_mb() if outcome.peak_rss_mb is None else outcome.peak_rss_mb
-    said = {"seconds": seconds, "peak_rss_mb": peak, "notes": {**outcome.notes}}
+    said = {"seconds": seconds, "peak_rss_mb": peak, "notes": dict(outcome.notes), "cpu_seconds": cpu_seconds}
     if result:
         outcome.result.write_parquet(result)
     print(json.dumps(said))

@@ -7,7 +7,6 @@ moving frame and by a join to groups; the answers are compared there, just after
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import duckdb
@@ -15,7 +14,7 @@ import polars as pl
 
 import headrace as hr
 from benchmarks.drawn import Drawn
-from benchmarks.harness import OURS, ROUNDS, Line, Measured, Outcome, measured, peak_rss_mb, scratch
+from benchmarks.harness import OURS, ROUNDS, Line, Measured, Outcome, Watch, measured, scratch
 from headrace.testing import steps
 from headrace.types import DAY, SECOND, instant
 
@@ -61,20 +60,23 @@ def prepare(folder: Path, scale: float) -> int:
 
 def ours(inputs: Path) -> Outcome:
     """Every step of the view."""
-    began = time.perf_counter()
+    watch = Watch()
     events = pl.read_parquet(inputs / "events.parquet")
     found = steps(VIEW, events)
-    seconds, peak = time.perf_counter() - began, peak_rss_mb()
-    just_after = events.select("driver_id", valid_from=pl.col("ts") + pl.duration(microseconds=1))
-    there = just_after.join(found, on=["driver_id", "valid_from"], how="left").sort("driver_id", "valid_from")
-    return Outcome(there.select("driver_id", "sliding", "tumbling"), seconds, peak, {"steps": len(found)})
+    return watch.outcome(lambda: _just_after(events, found), {"steps": len(found)})
+
+
+def _just_after(events: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    spots = events.select("driver_id", valid_from=pl.col("ts") + pl.duration(microseconds=1))
+    there = spots.join(found, on=["driver_id", "valid_from"], how="left").sort("driver_id", "valid_from")
+    return there.select("driver_id", "sliding", "tumbling")
 
 
 def with_duckdb(inputs: Path) -> Outcome:
     """The values just after each event."""
-    began = time.perf_counter()
+    watch = Watch()
     head = f"t + 1 - {HOUR} - (t + 1 - {HOUR}) % {5 * MINUTE}"
-    found = duckdb.sql(f"""
+    answer = duckdb.sql(f"""
         WITH events AS (
             SELECT driver_id, epoch_us(ts) AS t, wait_s FROM read_parquet('{inputs / "events.parquet"}')),
         groups AS (
@@ -85,9 +87,10 @@ def with_duckdb(inputs: Path) -> Outcome:
             FROM events)
         SELECT slid.driver_id, t, sliding, tumbling
         FROM slid LEFT JOIN groups ON groups.driver_id = slid.driver_id AND groups.slot = (t + 1) // {5 * MINUTE} - 1
-    """).pl()  # noqa: S608 - no foreign text
-    seconds, peak = time.perf_counter() - began, peak_rss_mb()
-    return Outcome(found.sort("driver_id", "t").select("driver_id", "sliding", "tumbling"), seconds, peak)
+    """)  # noqa: S608 - no foreign text
+    assert answer is not None
+    found = answer.pl()
+    return watch.outcome(lambda: found.sort("driver_id", "t").select("driver_id", "sliding", "tumbling"))
 
 
 def agree(one: pl.DataFrame, other: pl.DataFrame) -> bool:
@@ -109,7 +112,8 @@ def _line(found: dict[str, Measured], events: int) -> Line:
         "steps", "events/s", own, figures, own / max(figures.values()), f"{GOAL_EVENTS_A_SECOND} events/s",
         own >= GOAL_EVENTS_A_SECOND, all(agree(frame, found[name].frame()) for name in figures),
         found[OURS].peak_rss_mb, {name: found[name].peak_rss_mb for name in figures},
-        {"seconds": {name: m.seconds for name, m in found.items()}, "events": events, **found[OURS].notes},
+        {"seconds": {name: m.seconds for name, m in found.items()},
+         "cpu_seconds": {name: m.cpu_seconds for name, m in found.items()}, "events": events, **found[OURS].notes},
     )  # fmt: skip
 
 

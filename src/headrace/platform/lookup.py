@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from headrace.lake.reading import collect
+from headrace.platform.answers import Answers
 from headrace.timeline.arrays import Bools, Ints
 from headrace.timeline.asof import NOT_FOUND, as_of
 from headrace.types import BEGINNING, instant
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from headrace.lake.base import DataFile, Table
 
 TIME = "valid_from"
-ROWS_A_BATCH = 300_000
+ROWS_A_BATCH = 1_000_000
 ROWS_AT_MOST = 20_000_000
-THREADS = os.cpu_count() or 1
+THREADS = (os.cpu_count() or 1) + 1
+"""One more than cores: while one waits for Polars' own threads to read, another searches."""
 _FEW = 100
+_WORTH_FILTERING = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +83,9 @@ def steps_in_force(
     """
     wanted = list(dict.fromkeys([*question.keys.columns, TIME, *columns]))
     steps = _Steps(table, version, _runs(table.files(version)), wanted)
-    empty = pl.DataFrame(schema=table.schema()).select(columns)
+    schema = pl.DataFrame(schema=table.schema()).select(columns).schema
     parts = _parts(question, steps)
-    found = [_found(steps, question.take(part), columns, empty, narrow=len(parts) > 1) for part in parts]
+    found = [_found(steps, question.take(part), schema, narrow=len(parts) > 1) for part in parts]
     if len(parts) == 1:
         return found[0]
     order = np.argsort(np.concatenate(parts))
@@ -91,9 +94,9 @@ def steps_in_force(
 
 def steps_at(steps: pl.DataFrame, question: Question, columns: Sequence[str]) -> tuple[pl.DataFrame, Bools]:
     """The same, of steps in memory."""
-    search = _Search(question, np.array([BEGINNING], dtype=np.int64), columns)
+    search = _Search(question, np.array([BEGINNING], dtype=np.int64), steps.select(columns).schema)
     search.take(search.look(0, steps))
-    return search.answer(steps.select(columns).clear())
+    return search.answers.frame(), search.answers.there
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,21 +121,21 @@ class _Steps:
     runs: list[_Run]
     columns: list[str]
 
-    def newest_first(self, search: _Search, keep: pl.Expr | None) -> Iterator[_Looked]:
-        """Read and search the runs on every core, a few ahead of who takes the results."""
-        batches = _batches(self.runs[: search.newest + 1], 0 if keep is not None else ROWS_A_BATCH)
-        with ThreadPoolExecutor(max_workers=THREADS) as threads:
-            ahead: deque[Future[list[_Looked]]] = deque()
-            for batch in batches:
-                ahead.append(threads.submit(self._looked, batch, search, keep))
-                if len(ahead) > THREADS:
-                    yield from ahead.popleft().result()
-            while ahead:
+    def newest_first(
+        self, search: Future[_Search], newest: int, keep: pl.Expr | None, threads: ThreadPoolExecutor
+    ) -> Iterator[_Looked]:
+        """Read and search the runs up to `newest`, a few ahead of who takes the results."""
+        ahead: deque[Future[list[_Looked]]] = deque()
+        for batch in _batches(self.runs[: newest + 1], 0 if keep is not None else ROWS_A_BATCH):
+            ahead.append(threads.submit(self._looked, batch, search, keep))
+            if len(ahead) > THREADS:
                 yield from ahead.popleft().result()
+        while ahead:
+            yield from ahead.popleft().result()
 
-    def _looked(self, batch: list[int], search: _Search, keep: pl.Expr | None) -> list[_Looked]:
-        frames = zip(batch, self._read(batch, keep), strict=True)
-        return [search.look(number, frame) for number, frame in frames]
+    def _looked(self, batch: list[int], search: Future[_Search], keep: pl.Expr | None) -> list[_Looked]:
+        frames = self._read(batch, keep)
+        return [search.result().look(number, frame) for number, frame in zip(batch, frames, strict=True)]
 
     def _read(self, batch: list[int], keep: pl.Expr | None) -> list[pl.DataFrame]:
         files = [file for number in batch for file in self.runs[number].files]
@@ -182,16 +185,22 @@ def _parts(question: Question, steps: _Steps) -> list[Ints]:
     return np.array_split(order.cast(pl.Int64).to_numpy(), n)
 
 
-def _found(
-    steps: _Steps, question: Question, columns: Sequence[str], empty: pl.DataFrame, *, narrow: bool
-) -> tuple[pl.DataFrame, Bools]:
-    search = _Search(question, np.array([run.start for run in steps.runs], dtype=np.int64), columns)
-    few = len(question.time) * _FEW < sum(run.rows for run in steps.runs)
-    for looked in steps.newest_first(search, _bounds(question) if narrow or few else None):
-        search.take(looked)
-        if not search.goes_on(looked.run):
-            break
-    return search.answer(empty)
+def _found(steps: _Steps, question: Question, schema: pl.Schema, *, narrow: bool) -> tuple[pl.DataFrame, Bools]:
+    starts = np.array([run.start for run in steps.runs], dtype=np.int64)
+    total = sum(run.rows for run in steps.runs)
+    # Small runs are read together instead: a filtered one could no longer be told from its neighbours.
+    few = len(question.time) * _FEW < total and total > len(steps.runs) * _WORTH_FILTERING
+    keep = _bounds(question) if narrow or few else None
+    newest = int(np.searchsorted(starts, question.time.max(initial=BEGINNING), side="right")) - 1
+    with ThreadPoolExecutor(max_workers=THREADS) as threads:
+        ready = threads.submit(_Search, question, starts, schema)  # while the first runs are read
+        for looked in steps.newest_first(ready, newest, keep, threads):
+            ready.result().take(looked)
+            if not ready.result().goes_on(looked.run):
+                threads.shutdown(cancel_futures=True)
+                break
+    answers = ready.result().answers
+    return answers.frame(), answers.there
 
 
 def _bounds(question: Question) -> pl.Expr | None:
@@ -205,20 +214,11 @@ def _bounds(question: Question) -> pl.Expr | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """Questions and the steps in force for them."""
-
-    place: Ints
-    steps: pl.DataFrame
-
-
-@dataclass(frozen=True, slots=True)
 class _Looked:
-    """A run whose own questions have been looked up: those with times before the next run begins."""
+    """A run in which its own questions were looked up: those with times before the next run begins."""
 
     run: int
     slices: _Slices
-    found: _Found
     left: Ints
 
 
@@ -228,19 +228,18 @@ class _Search:
     Questions are put into the order of runs: their places below are those in this order.
     """
 
-    def __init__(self, question: Question, starts: Ints, columns: Sequence[str]) -> None:
-        self.keys, self.columns = question.keys.columns, columns
+    def __init__(self, question: Question, starts: Ints, schema: pl.Schema) -> None:
+        self.keys, self.answers = question.keys.columns, Answers(schema, len(question.time))
+        self.columns = list(schema)
         self.entities = _Entities.of(question.keys, len(question.time))
         number = self.entities.numbers(question.keys, len(question.time))
         newest = np.searchsorted(starts, question.time, side="right") - 1
         newest[number < 0] = NOT_FOUND
-        self.newest = int(newest.max(initial=NOT_FOUND))
         # Numpy sorts small whole numbers by counting.
         self._order = np.argsort((newest + 1).astype(np.min_scalar_type(len(starts) + 1)), kind="stable")
         self._number, self._time = number[self._order], question.time[self._order]
         self._cuts = np.searchsorted(newest[self._order], np.arange(len(starts) + 1))
         self._open = np.zeros(0, dtype=np.int64)
-        self._found: list[_Found] = []
 
     def goes_on(self, run: int) -> bool:
         """Whether runs before this one are of interest."""
@@ -249,33 +248,20 @@ class _Search:
     def look(self, run: int, steps: pl.DataFrame) -> _Looked:
         """Look a run's own questions up: any run at any time, in any thread."""
         slices = _Slices.of(steps, self.keys, self.entities)
-        return _Looked(run, slices, *self._in_force(slices, np.arange(self._cuts[run], self._cuts[run + 1])))
+        return _Looked(run, slices, self._left(slices, np.arange(self._cuts[run], self._cuts[run + 1])))
 
     def take(self, looked: _Looked) -> None:
-        """Keep what a run gave, and look up there what newer runs had left: from the newest run on."""
-        found, left = self._in_force(looked.slices, self._open)
-        self._found += [looked.found, found]
-        self._open = np.concatenate([looked.left, left])
+        """Look up in a run what newer runs had left: from the newest run on."""
+        self._open = np.concatenate([looked.left, self._left(looked.slices, self._open)])
 
-    def _in_force(self, slices: _Slices, asked: Ints) -> tuple[_Found, Ints]:
-        """What is found of some questions, and which are left."""
+    def _left(self, slices: _Slices, asked: Ints) -> Ints:
+        """Answer questions from a run; gives those that it does not answer."""
         number = self._number[asked]
         step = as_of(slices.time, slices.low[number], slices.high[number], self._time[asked])
-        there = step != NOT_FOUND
+        there: Bools = step != NOT_FOUND
         rows = pl.Series(step[there].astype(np.uint32))
-        return _Found(asked[there], slices.steps.select(self.columns)[rows]), asked[~there]
-
-    def answer(self, empty: pl.DataFrame) -> tuple[pl.DataFrame, Bools]:
-        """What was found, in the order of the questions, and for which."""
-        place = self._order[np.concatenate([self._open[:0], *(found.place for found in self._found)])]
-        index = np.full(len(self._order), NOT_FOUND, dtype=np.int64)
-        index[place] = np.arange(len(place))
-        there = index != NOT_FOUND
-        if not len(place):
-            return empty.clear(len(index)), there
-        steps = pl.concat([found.steps for found in self._found], rechunk=True)
-        position = pl.Series(index)
-        return steps[position if there.all() else position.set(position < 0, None)], there
+        self.answers.fill(self._order[asked[there]], slices.steps.select(self.columns)[rows])
+        return asked[~there]
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,16 +279,17 @@ class _Slices:
         time = steps[TIME].dt.epoch("us").to_numpy()
         begins = _begins(steps, keys)
         heads = np.flatnonzero(begins)
-        number = entities.numbers(steps.select(keys)[pl.Series(heads.astype(np.uint32))], len(heads))
+        first_keys = steps.select(keys)
+        first_keys = first_keys[pl.Series(heads.astype(np.uint32))] if keys else first_keys
+        number = entities.numbers(first_keys, len(heads))
         known = number != NOT_FOUND
         number, first, last = number[known], heads[known], np.append(heads, len(steps))[1:][known]
         low, high = np.zeros(entities.n, dtype=np.int64), np.zeros(entities.n, dtype=np.int64)
         low[number], high[number] = first, last
-        together = bool(np.all(low[number] == first))
-        ascending = bool(np.all((time[1:] >= time[:-1]) | begins[1:]))
-        return (
-            cls(steps, time, low, high) if together and ascending else cls.of(steps.sort([*keys, TIME]), keys, entities)
-        )
+        together, ascending = np.all(low[number] == first), np.all((time[1:] >= time[:-1]) | begins[1:])
+        if together and ascending:
+            return cls(steps, time, low, high)
+        return cls.of(steps.sort([*keys, TIME]), keys, entities)
 
 
 def _begins(steps: pl.DataFrame, keys: list[str]) -> Bools:
@@ -346,8 +333,8 @@ class _Entities:
         """Each row's entity, `NOT_FOUND` for a null and for an entity that is not asked for."""
         if self.least is not None:
             offset = (keys.to_series(0).cast(pl.Int64) - self.least).fill_null(NOT_FOUND).to_numpy()
-            return np.where((offset >= 0) & (offset < self.n), offset, NOT_FOUND)
+            return np.asarray(np.where((offset >= 0) & (offset < self.n), offset, NOT_FOUND))
         if self.table is None:
             return np.zeros(n, dtype=np.int64)
         joined = keys.join(self.table, on=keys.columns, how="left", maintain_order="left")
-        return joined["_hr_number"].cast(pl.Int64).fill_null(NOT_FOUND).to_numpy()
+        return np.asarray(joined["_hr_number"].cast(pl.Int64).fill_null(NOT_FOUND).to_numpy())

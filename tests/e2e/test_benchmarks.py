@@ -1,0 +1,30 @@
+"""Each benchmark runs, compares its results, and says what it is meant to say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from headrace.cli.bench import BENCHMARKS
+from headrace.cli.main import app
+
+KEYS = {
+    "bench", "unit", "ours", "peers", "ratio", "goal", "met", "equal", "peak_rss_mb", "peers_rss_mb",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_small_run_says_its_line(name: str) -> None:
+    pytest.importorskip("duckdb")
+    done = CliRunner().invoke(app, ["bench", name, "--scale", "0.002", "--rounds", "1"])
+    assert done.exit_code == 0, done.output
+    (text,) = done.output.splitlines()
+    line = json.loads(text)
+    assert set(line) >= KEYS
+    assert line["bench"] == name
+    assert line["equal"] is True
+    assert line["ours"] > 0
+    assert line["peak_rss_mb"] > 0
