@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from headrace import types as hr
 from headrace.errors import DefinitionError
-from headrace.types import DataType
+from headrace.types import DataType, Decimal, List, Timestamp, Vector
 
 _PLAIN: dict[str, pl.DataType] = {
     "Bool": pl.Boolean(),
@@ -47,15 +46,15 @@ def from_polars(dtype: pl.DataType) -> DataType:
         If there is none for it, or it is a time without a zone.
     """
     if isinstance(dtype, pl.Decimal):
-        return hr.Decimal(min(dtype.precision or 18, 18), dtype.scale)
+        return Decimal(min(dtype.precision or 18, 18), dtype.scale)
     if isinstance(dtype, pl.Array):
-        return hr.Vector(from_polars(pl.Series([], dtype=dtype.inner).dtype), dtype.size)
+        return Vector(from_polars(pl.Series([], dtype=dtype.inner).dtype), dtype.size)
     if isinstance(dtype, pl.List):
-        return hr.List(from_polars(pl.Series([], dtype=dtype.inner).dtype))
+        return List(from_polars(pl.Series([], dtype=dtype.inner).dtype))
     if isinstance(dtype, pl.Datetime):
         if dtype.time_zone is None:
             raise DefinitionError("a time without a zone: give it one, e.g. with dt.replace_time_zone('UTC').")
-        return hr.Timestamp
+        return Timestamp
     for name, plain in _PLAIN.items():
         if plain == dtype:
             return DataType(name)
