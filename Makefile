@@ -28,7 +28,7 @@ lint: $(STAMP) ## Style, types and layers alone.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(TYPED)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## Rewrite the code in the project's style.
 	$(BIN)/ruff check --fix .
