@@ -47,7 +47,7 @@ def stage_file(root: Path, frame: pl.DataFrame, partition: Mapping[str, str]) ->
     with lake_failures("write", path):
         make_folder(path.parent)
         try:
-            kept.write_parquet(path, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS)
+            kept.write_parquet(path, compression="lz4", row_group_size=ROW_GROUP_ROWS)
             sync_file(path)
         except BaseException:
             path.unlink(missing_ok=True)
