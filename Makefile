@@ -22,7 +22,7 @@ demo: $(STAMP) ## Simulate a city, compute features, train a model; leaves a pro
 	$(BIN)/headrace demo $(ARGS)
 
 test: lint ## Everything that a change must pass: lint, types, layers, tests, documents.
-	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(STAMP) ## Style, types and layers alone.
 	$(BIN)/ruff check .
