@@ -14,6 +14,11 @@
     ├── LakeError              the lake can't be read or written
     │   └── ConflictError      a second writer was there first
     ├── RegistryError          the registry can't be read or written
+    │   └── LeaseLostError     another process took over what this one was publishing
+    ├── OnlineStoreError       the online store can't be read or written
+    ├── AuditError             a candidate failed its audit: nobody can read it
+    ├── HeldError              a view is held since a rollback: nothing is published until its release
+    ├── VersionGoneError       a version's files were removed by vacuum
     ├── NotAppliedError        the definitions in force are not those of the project
     ├── IncompleteError        a time lies outside what a view is complete for
     ├── OverflowRefusedError   an exact aggregate does not fit its type
@@ -100,6 +105,26 @@ class ConflictError(LakeError):
 
 class RegistryError(HeadraceError):
     """The registry can't be read or written."""
+
+
+class LeaseLostError(RegistryError):
+    """Another process took over the lease under which this one was writing."""
+
+
+class OnlineStoreError(HeadraceError):
+    """The online store can't be read or written."""
+
+
+class AuditError(HeadraceError):
+    """A candidate failed its audit; what was published before is still what everybody reads."""
+
+
+class HeldError(HeadraceError):
+    """A view is held: nothing is published until it is released."""
+
+
+class VersionGoneError(HeadraceError):
+    """The files of a published version were removed by vacuum."""
 
 
 class NotAppliedError(HeadraceError):

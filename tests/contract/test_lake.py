@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -18,10 +17,7 @@ from headrace.errors import ConflictError, LakeError
 from headrace.lake import open_lake
 from headrace.lake.base import Lake, Table
 from headrace.lake.layout import optimize
-
-OPENERS: dict[str, Callable[[Path], Lake]] = {"delta": open_lake}
-DAY_1, DAY_2 = {"day": "2026-01-01"}, {"day": "2026-01-02"}
-SCHEMA = pl.Schema([("id", pl.Int64()), ("at", pl.Datetime("us", "UTC")), ("day", pl.Date())])
+from tests.contract.lakes import DAY_1, DAY_2, OPENERS, SCHEMA, commit, ids, rows
 
 
 @pytest.fixture(params=list(OPENERS))
@@ -32,23 +28,6 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
 @pytest.fixture
 def table(lake: Lake) -> Table:
     return lake.table("silver", "gps")
-
-
-def rows(*ids: int, day: dict[str, str] = DAY_1) -> pl.DataFrame:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    return pl.DataFrame(
-        {"id": ids, "at": [at] * len(ids), "day": [date.fromisoformat(day["day"])] * len(ids)}, schema=SCHEMA
-    )
-
-
-def commit(table: Table, *ids: int, day: dict[str, str] = DAY_1, mode: Any = "append", **options: Any) -> int | None:
-    staged = [table.stage(rows(*ids, day=day), day)] if ids else []
-    options = {"schema": SCHEMA, "partition_by": ["day"], "metadata": {}} | options
-    return table.commit(staged, mode=mode, **options)
-
-
-def ids(table: Table, version: int | None = None) -> list[int]:
-    return sorted(table.scan(version).collect()["id"].to_list())
 
 
 def test_a_table_begins_with_its_first_commit(table: Table) -> None:
@@ -189,6 +168,11 @@ def test_a_column_is_never_retyped(table: Table) -> None:
         (pl.Datetime("us"), datetime(2026, 3, 1, 2, 30)),  # noqa: DTZ001 - naive is what is tested
         (pl.Datetime("us", "UTC"), datetime(2026, 3, 1, 2, 30, 0, 1, tzinfo=UTC)),
         (pl.Array(pl.Float32, 2), [1.0, 2.0]), (pl.List(pl.String), ["a", None]), (pl.Decimal(10, 2), "12.50"),
+        (pl.List(pl.UInt8), [255, None]), (pl.List(pl.Array(pl.Float32, 2)), [[1.0, 2.0]]),
+        (pl.Array(pl.UInt16, 2), [65_535, 1]), (pl.List(pl.List(pl.UInt32)), [[4_294_967_295], None]),
+        (pl.Struct({"a": pl.UInt8, "b": pl.List(pl.UInt8)}), {"a": 255, "b": [255]}),
+        (pl.List(pl.Datetime("us", "UTC")), [datetime(2026, 3, 1, tzinfo=UTC)]),
+        (pl.List(pl.Datetime("us")), [datetime(2026, 3, 1, 2, 30)]),  # noqa: DTZ001 - naive is what is tested
     ],
 )  # fmt: skip
 def test_every_type_comes_back_as_it_was(table: Table, dtype: pl.DataType, value: Any) -> None:
@@ -197,6 +181,8 @@ def test_every_type_comes_back_as_it_was(table: Table, dtype: pl.DataType, value
     assert table.schema() == frame.schema
     assert table.scan().collect().equals(frame)
     assert table.scan_files(table.files()).collect().equals(frame)
+    table.commit([table.stage(frame, {})], schema=frame.schema, mode="append", partition_by=[], metadata={})
+    assert table.scan().collect().height == 2 * frame.height
 
 
 def test_files_tell_their_values(table: Table) -> None:

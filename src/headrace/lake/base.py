@@ -7,7 +7,7 @@ a number that only grows. A commit whose number is not above the last one is ski
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -46,6 +46,20 @@ class StagedFile:
     stats: str
     columns: Mapping[str, pl.DataType] = field(repr=False)
 
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values, which JSON can hold."""
+        from headrace.lake.columns import delta_fields
+
+        plain = {name: getattr(self, name) for name in ("path", "size_bytes", "rows", "stats")}
+        return {**plain, "partition": dict(self.partition), "columns": delta_fields(self.columns)}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> StagedFile:
+        """The inverse of `to_json`."""
+        from headrace.lake.columns import polars_schema
+
+        return cls(**{**plain, "columns": dict(polars_schema(plain["columns"]))})
+
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
@@ -61,6 +75,8 @@ class DataFile:
         The values of the partition columns, as text.
     minimum, maximum : mapping of str to value
         The least and greatest value by column; a column that is missing may hold anything.
+    nulls : mapping of str to int
+        The number of nulls by column, where it is known.
     """
 
     path: str
@@ -69,6 +85,7 @@ class DataFile:
     partition: Mapping[str, str]
     minimum: Mapping[str, Any] = field(repr=False)
     maximum: Mapping[str, Any] = field(repr=False)
+    nulls: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     def may_hold(self, column: str, low: Any, high: Any) -> bool:
         """Whether a value of `column` within [low, high] can be in the file."""
@@ -96,6 +113,33 @@ class Commit:
     metadata: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class VacuumReport:
+    """What was deleted, or would be.
+
+    Attributes
+    ----------
+    deleted : tuple of str
+        The files, relative to the table's location.
+    size_bytes : int
+        Their lengths together.
+    kept_files : int
+        Files that the versions to keep refer to.
+    spared_files : int
+        Files that those do not refer to, and that were too young or named to be spared.
+    """
+
+    deleted: tuple[str, ...] = field(default=(), repr=False)
+    size_bytes: int = 0
+    kept_files: int = 0
+    spared_files: int = 0
+
+    @property
+    def files(self) -> int:
+        """How many were deleted."""
+        return len(self.deleted)
+
+
 class Table(Protocol):
     """One table of the lake. It comes into being with its first commit."""
 
@@ -119,7 +163,25 @@ class Table(Protocol):
         """The files of a version, with what is known of their values."""
 
     def scan_files(self, files: Sequence[DataFile]) -> pl.LazyFrame:
-        """The rows of some files of the newest version."""
+        """The rows of some files of any version, with the columns of the newest one."""
+
+    def scan_staged(
+        self, staged: Sequence[StagedFile], schema: Mapping[str, pl.DataType] | None = None
+    ) -> pl.LazyFrame:
+        """The rows of exactly these staged files, which may be before the table exists.
+
+        Parameters
+        ----------
+        staged : sequence of StagedFile
+            The files.
+        schema : mapping of str to polars.DataType, optional
+            The columns to read; those of the files by default, and the table's where there is no file.
+
+        Raises
+        ------
+        LakeError
+            If a file is gone or has another length, or two files have a column with different types.
+        """
 
     def stage(self, frame: pl.DataFrame, partition: Mapping[str, str]) -> StagedFile:
         """Write a frame durably where no reader sees it. It holds its partition columns too."""
@@ -136,6 +198,7 @@ class Table(Protocol):
         partition_by: Sequence[str],
         metadata: Mapping[str, str],
         replace_partitions: Sequence[Mapping[str, str]] | None = None,
+        removed: Sequence[DataFile] = (),
         transaction: Transaction | None = None,
         also: Sequence[Transaction] = (),
         expected_version: int | None = None,
@@ -158,6 +221,8 @@ class Table(Protocol):
             Kept with the commit; `commits` gives it back.
         replace_partitions : sequence of mapping, optional
             The partitions that ``replace`` empties first.
+        removed : sequence of DataFile
+            Files that the same commit removes besides.
         transaction : (str, int), optional
             Skip the commit if this application committed this number or a later one.
         also : sequence of (str, int)
@@ -173,9 +238,90 @@ class Table(Protocol):
         Raises
         ------
         ConflictError
-            If the table is not at `expected_version`, or others committed first each time it tried.
+            If the table is not at `expected_version`, one of `removed` is no longer in it, or others committed
+            first each time it tried.
         LakeError
             If the table can't be written, or a column changed its type.
+        """
+
+    def restore(
+        self,
+        version: int,
+        *,
+        metadata: Mapping[str, str],
+        expected_version: int | None = None,
+        transaction: Transaction | None = None,
+    ) -> int | None:
+        """Commit the content of an older version again, on top of the newest.
+
+        Columns that were added since stay, and are null. Hold the lock or lease under which `vacuum` runs: it
+        deletes what no version to keep refers to.
+
+        Parameters
+        ----------
+        version : int
+            The version; the newest one gives a commit that changes nothing.
+        metadata, expected_version, transaction
+            As for `commit`.
+
+        Returns
+        -------
+        int or None
+            The version made; None if the transaction had been committed already.
+
+        Raises
+        ------
+        VersionGoneError
+            If vacuum removed a file of it.
+        ConflictError
+            If the table is not at `expected_version`, or others committed first each time it tried.
+        LakeError
+            If there is no such version, a file of it is damaged, or a column of it was dropped or retyped since.
+        """
+
+    def missing_files(self, version: int) -> list[str]:
+        """The files of a version that are no longer there: vacuum removed them."""
+
+    def vacuum(
+        self, keep: Sequence[int], *, newer_than_us: int | None, spare: Collection[str] = (), dry_run: bool = False
+    ) -> VacuumReport:
+        """Delete the data files that the newest version and those to keep do not refer to.
+
+        A file that is staged and not committed looks like garbage: give the time at which the oldest writer
+        at work began, or the names of its files. A run that was killed is finished by the next one.
+
+        Parameters
+        ----------
+        keep : sequence of int
+            The versions that stay readable, besides the newest.
+        newer_than_us : int or None
+            Spare files written at that time or later, in microseconds since 1970 UTC by the disk's clock.
+        spare : collection of str
+            Paths of files to spare, relative to the table's location.
+        dry_run : bool
+            Delete nothing, and say what would be.
+
+        Raises
+        ------
+        LakeError
+            If a version to keep does not exist, or a file can't be deleted.
+        """
+
+    def orphans(self) -> list[str]:
+        """The data files that no version ever referred to: staged, or left by a writer that was killed.
+
+        Raises
+        ------
+        LakeError
+            If a part of the table's log is missing.
+        """
+
+    def vacuum_orphans(
+        self, *, newer_than_us: int | None, spare: Collection[str] = (), dry_run: bool = False
+    ) -> VacuumReport:
+        """Delete the files of `orphans`; every version stays readable. See `vacuum` for the parameters.
+
+        Where there is no table yet, nothing is deleted.
         """
 
     def adopt(self, other: Table) -> list[StagedFile]:
@@ -198,6 +344,15 @@ class Table(Protocol):
 
     def commits(self, since: int = -1) -> Iterator[Commit]:
         """The commits after version `since`, oldest first."""
+
+    def commit_at(self, version: int) -> Commit:
+        """One commit, without reading the others.
+
+        Raises
+        ------
+        LakeError
+            If there is no such version.
+        """
 
 
 class Lake(Protocol):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from polars._typing import PolarsDataType
 
 _TAG = "headrace.type"
+_OF = " of "
 _UTC = pl.Datetime("us", "UTC")
 _NAIVE = pl.Datetime("us")
 _PRIMITIVE: dict[PolarsDataType, str] = {
@@ -81,27 +82,31 @@ def _logical_expression(name: str, dtype: PolarsDataType) -> pl.Expr:
 def delta_fields(schema: Mapping[str, PolarsDataType]) -> list[dict[str, Any]]:
     """The columns as JSON fields of a Delta schema."""
     return [
-        {"name": name, "type": _delta_type(stored_type(dtype)), "nullable": True, "metadata": _tag(dtype)}
+        {"name": name, "type": _delta_type(dtype), "nullable": True, "metadata": {_TAG: tag} if tag else {}}
         for name, dtype in schema.items()
+        for tag in [_tag(dtype)]
     ]
 
 
-def _tag(dtype: PolarsDataType) -> dict[str, str]:
+def _tag(dtype: PolarsDataType) -> str:
+    """What the stored type doesn't tell; the fields of a struct have tags of their own."""
     if dtype == _NAIVE:
-        return {_TAG: "Naive"}
-    if isinstance(dtype, pl.Array):
-        return {_TAG: f"Array {dtype.size}"}
-    return {_TAG: str(dtype)} if dtype in _WIDER else {}
+        return "Naive"
+    if isinstance(dtype, pl.Array | pl.List):
+        inner = _tag(dtype.inner)
+        outer = f"Array {dtype.size}" if isinstance(dtype, pl.Array) else "List" if inner else ""
+        return outer + (_OF + inner if inner else "")
+    return str(dtype) if dtype in _WIDER else ""
 
 
 def _delta_type(dtype: PolarsDataType) -> Any:
-    if isinstance(dtype, pl.List):
+    if isinstance(dtype, pl.Array | pl.List):
         return {"type": "array", "elementType": _delta_type(dtype.inner), "containsNull": True}
     if isinstance(dtype, pl.Struct):
         return {"type": "struct", "fields": delta_fields({field.name: field.dtype for field in dtype.fields})}
     if isinstance(dtype, pl.Decimal):
         return f"decimal({dtype.precision},{dtype.scale})"
-    return _PRIMITIVE[dtype]
+    return _PRIMITIVE[stored_type(dtype)]
 
 
 def polars_schema(fields: list[dict[str, Any]]) -> pl.Schema:
@@ -112,12 +117,16 @@ def polars_schema(fields: list[dict[str, Any]]) -> pl.Schema:
 def _tagged(field: Mapping[str, Any]) -> PolarsDataType:
     kept = _polars_type(field["type"])
     tag = field.get("metadata", {}).get(_TAG)
-    if tag is None:
-        return kept
-    if tag.startswith("Array "):
-        assert isinstance(kept, pl.List)
-        return pl.Array(kept.inner, int(tag.removeprefix("Array ")))
-    return _TAGGED[tag]
+    return kept if tag is None else _undone(kept, tag)
+
+
+def _undone(kept: PolarsDataType, tag: str) -> PolarsDataType:
+    if tag in _TAGGED:
+        return _TAGGED[tag]
+    assert isinstance(kept, pl.List)
+    outer, _, inner_tag = tag.partition(_OF)
+    inner = _undone(kept.inner, inner_tag) if inner_tag else kept.inner
+    return pl.List(inner) if outer == "List" else pl.Array(inner, int(outer.removeprefix("Array ")))
 
 
 def _polars_type(kind: Any) -> PolarsDataType:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from headrace.errors import ConflictError, LakeError
-from headrace.lake.base import Commit, DataFile, Mode, StagedFile, Table, Transaction
+from headrace.errors import ConflictError, LakeError, VersionGoneError
+from headrace.lake.base import Commit, DataFile, Mode, StagedFile, Table, Transaction, VacuumReport
 from headrace.lake.failures import lake_failures
+from headrace.lake.snapshots import files_of, in_partitions, is_done, lengths_of, refuse_other_columns, schema_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,7 +79,7 @@ class DeltaTable:
 
     def schema(self) -> pl.Schema:
         """The columns and their types, as they were given to `commit`."""
-        return _schema(self._handle())
+        return schema_of(self._handle())
 
     def scan(self, version: int | None = None) -> pl.LazyFrame:
         """The rows of a version; filters skip partitions and files by their statistics."""
@@ -88,28 +89,33 @@ class DeltaTable:
         from headrace.lake.reading import check_files
 
         handle = self._handle(version)
-        check_files(Path(self.location), _lengths(handle))
+        check_files(Path(self.location), lengths_of(handle))
         with lake_failures("read", self.location):
-            return logical(pl.scan_delta(handle), _schema(handle))
+            return logical(pl.scan_delta(handle), schema_of(handle))
 
     def files(self, version: int | None = None) -> list[DataFile]:
         """The files of a version, with what is known of their values."""
-        return _files(self._handle(version))
+        return files_of(self._handle(version))
 
     def scan_files(self, files: Sequence[DataFile]) -> pl.LazyFrame:
-        """The rows of some files of the newest version."""
-        import polars as pl
+        """The rows of some files of any version, with the columns of the newest one."""
+        from headrace.lake.reading import check_files, scan_parts
 
-        from headrace.lake.columns import logical, stored_type
-        from headrace.lake.reading import check_files
+        root = Path(self.location)
+        check_files(root, ((file.path, file.size_bytes) for file in files))
+        return scan_parts(root, [file.path for file in files], self.schema())
 
-        check_files(Path(self.location), ((file.path, file.size_bytes) for file in files))
-        schema = self.schema()
-        kept = pl.Schema({name: stored_type(dtype) for name, dtype in schema.items()})
-        if not files:
-            return pl.LazyFrame(schema=schema)
-        paths = [str(Path(self.location, file.path)) for file in files]
-        return logical(pl.scan_parquet(paths, schema=kept, missing_columns="insert", hive_partitioning=False), schema)
+    def scan_staged(
+        self, staged: Sequence[StagedFile], schema: Mapping[str, pl.DataType] | None = None
+    ) -> pl.LazyFrame:
+        """The rows of exactly these staged files; see `Table.scan_staged`."""
+        from headrace.lake.reading import check_files, scan_parts, staged_columns, unusable_candidate
+
+        root = Path(self.location)
+        check_files(root, ((file.path, file.size_bytes) for file in staged), unusable_candidate)
+        if schema is None:
+            schema = staged_columns(staged) if staged or not self.exists() else self.schema()
+        return scan_parts(root, [file.path for file in staged], schema)
 
     def stage(self, frame: pl.DataFrame, partition: Mapping[str, str]) -> StagedFile:
         """Write a frame durably where no reader sees it."""
@@ -131,6 +137,7 @@ class DeltaTable:
         partition_by: Sequence[str],
         metadata: Mapping[str, str],
         replace_partitions: Sequence[Mapping[str, str]] | None = None,
+        removed: Sequence[DataFile] = (),
         transaction: Transaction | None = None,
         also: Sequence[Transaction] = (),
         expected_version: int | None = None,
@@ -143,16 +150,87 @@ class DeltaTable:
         for attempt in _attempts(self.location):
             with attempt:
                 handle = self._open()
-                if handle is not None and transaction is not None and _is_done(handle, transaction):
+                if handle is not None and transaction is not None and is_done(handle, transaction):
                     return None
                 self._expect(handle, expected_version)
+                self._expect_files(handle, removed)
                 if handle is None:
                     return change.create(self.location)
                 if mode == "replace" and replace_partitions is None:
                     return change.overwrite(handle)
-                removed = _in_partitions(_files(handle), replace_partitions or []) if mode == "replace" else []
-                return change.write(handle, removed)
+                emptied = in_partitions(files_of(handle), replace_partitions or []) if mode == "replace" else []
+                return change.write(handle, _once([*removed, *emptied]))
         raise AssertionError  # _attempts raises after the last one
+
+    def restore(
+        self,
+        version: int,
+        *,
+        metadata: Mapping[str, str],
+        expected_version: int | None = None,
+        transaction: Transaction | None = None,
+    ) -> int | None:
+        """Commit the content of an older version again; see `Table.restore`."""
+        from headrace.lake.log import Change
+        from headrace.lake.staging import staged_again
+
+        for attempt in _attempts(self.location):
+            with attempt:
+                handle = self._handle()
+                older = self._version(version, handle)
+                if transaction is not None and is_done(handle, transaction):
+                    return None
+                self._expect(handle, expected_version)
+                refuse_other_columns(handle, older)
+                self._refuse_gone(older)
+                schema, now, then = schema_of(handle), files_of(handle), files_of(older)
+                again = [staged_again(file, schema) for file in _without(then, now)]
+                partition_by = tuple(handle.metadata().partition_columns)
+                change = Change(again, schema, partition_by, metadata, [transaction] if transaction else [])
+                return change.write(handle, _without(now, then))
+        raise AssertionError  # _attempts raises after the last one
+
+    def missing_files(self, version: int) -> list[str]:
+        """The files of a version that vacuum removed."""
+        from headrace.lake.reading import absent
+
+        return absent(Path(self.location), (path for path, _ in lengths_of(self._version(version))))
+
+    def vacuum(
+        self, keep: Sequence[int], *, newer_than_us: int | None, spare: Collection[str] = (), dry_run: bool = False
+    ) -> VacuumReport:
+        """Delete what neither the newest version nor those to keep refer to; see `Table.vacuum`."""
+        from headrace.lake.vacuum import found_files, swept
+
+        found = found_files(Path(self.location))
+        newest = self._open()
+        if newest is None:
+            return VacuumReport()
+        handles = [newest, *(self._version(version, newest) for version in {*keep} - {newest.version()})]
+        needed = {path for handle in handles for path, _ in lengths_of(handle)}
+        return swept(Path(self.location), found, needed, newer_than_us, spare, dry_run=dry_run)
+
+    def orphans(self) -> list[str]:
+        """The data files that no version ever referred to."""
+        from headrace.lake.vacuum import ever_referred_to, found_files, unneeded
+
+        found = found_files(Path(self.location))
+        handle = self._open()
+        known = set() if handle is None else ever_referred_to(Path(self.location), handle.version())
+        return [file.path for file in unneeded(found, known, None, ())[0]]
+
+    def vacuum_orphans(
+        self, *, newer_than_us: int | None, spare: Collection[str] = (), dry_run: bool = False
+    ) -> VacuumReport:
+        """Delete the files of `orphans`; see `Table.vacuum_orphans`."""
+        from headrace.lake.vacuum import ever_referred_to, found_files, swept
+
+        found = found_files(Path(self.location))
+        handle = self._open()
+        if handle is None:
+            return VacuumReport()
+        known = ever_referred_to(Path(self.location), handle.version())
+        return swept(Path(self.location), found, known, newer_than_us, spare, dry_run=dry_run)
 
     def adopt(self, other: Table) -> list[StagedFile]:
         """Stage every file of another table, as hard links where the disk has them."""
@@ -172,14 +250,12 @@ class DeltaTable:
         """Put other files with the same rows in the place of some files; see `Table.rewrite`."""
         from headrace.lake.log import Change
 
-        wanted = {file.path for file in removed}
         for attempt in _attempts(self.location):
             with attempt:
                 handle = self._handle()
-                if gone := wanted - {file.path for file in _files(handle)}:
-                    raise ConflictError(f"{self.location}: {min(gone)} was replaced meanwhile. Run it again.")
+                self._expect_files(handle, removed)
                 partition_by = tuple(handle.metadata().partition_columns)
-                change = Change(staged, _schema(handle), partition_by, metadata, [], data_change=False)
+                change = Change(staged, schema_of(handle), partition_by, metadata, [], data_change=False)
                 return change.write(handle, removed)
         raise AssertionError  # _attempts raises after the last one
 
@@ -198,6 +274,16 @@ class DeltaTable:
         with lake_failures("read", self.location):
             for version in range(since + 1, handle.version() + 1):
                 yield read_commit(Path(self.location), version)
+
+    def commit_at(self, version: int) -> Commit:
+        """One commit, without reading the others."""
+        from headrace.lake.log import read_commit
+
+        with lake_failures("read", self.location):
+            try:
+                return read_commit(Path(self.location), version)
+            except FileNotFoundError:
+                raise self._no_version(version) from None
 
     def _open(self, version: int | None = None) -> Handle | None:
         from deltalake import DeltaTable as Handle
@@ -219,6 +305,31 @@ class DeltaTable:
             )
         return handle
 
+    def _version(self, version: int, newest: Handle | None = None) -> Handle:
+        newest = newest or self._handle()
+        if not 0 <= version <= newest.version():
+            raise self._no_version(version)
+        return newest if version == newest.version() else self._handle(version)
+
+    def _no_version(self, version: int) -> LakeError:
+        return LakeError(f"{self.location}: there is no version {version}. `headrace versions` lists those there are.")
+
+    def _refuse_gone(self, older: Handle) -> None:
+        from headrace.lake.reading import absent, check_files
+
+        files, root = dict(lengths_of(older)), Path(self.location)
+        if gone := absent(root, files):
+            raise VersionGoneError(
+                f"{root}: {gone[0]} of version {older.version()} is gone ({len(gone)} of its {len(files)} files are): "
+                "vacuum removed it. Choose a later version, or make the content again by a backfill."
+            )
+        check_files(root, files.items())
+
+    def _expect_files(self, handle: Handle | None, files: Iterable[DataFile]) -> None:
+        wanted = {file.path for file in files}
+        if wanted and (gone := wanted - {path for path, _ in (lengths_of(handle) if handle else ())}):
+            raise ConflictError(f"{self.location}: {min(gone)} was replaced meanwhile. Run it again.")
+
     def _expect(self, handle: Handle | None, version: int | None) -> None:
         found = -1 if handle is None else handle.version()
         if version is not None and found != version:
@@ -228,45 +339,13 @@ class DeltaTable:
             )
 
 
-def _schema(handle: Handle) -> pl.Schema:
-    import json
-
-    from headrace.lake.columns import polars_schema
-
-    return polars_schema(json.loads(handle.schema().to_json())["fields"])
+def _without(files: Iterable[DataFile], others: Iterable[DataFile]) -> list[DataFile]:
+    paths = {file.path for file in others}
+    return [file for file in files if file.path not in paths]
 
 
-def _lengths(handle: Handle) -> Iterator[tuple[str, int]]:
-    import polars as pl
-
-    return pl.DataFrame(handle.get_add_actions()).select("path", "size_bytes").iter_rows()
-
-
-def _files(handle: Handle) -> list[DataFile]:
-    import polars as pl
-
-    rows = pl.DataFrame(handle.get_add_actions()).to_dicts()
-    return [
-        DataFile(
-            row["path"],
-            row["size_bytes"],
-            row["num_records"],
-            {name: str(value) for name, value in (row.get("partition") or {}).items()},
-            {name: value for name, value in (row.get("min") or {}).items() if value is not None},
-            {name: value for name, value in (row.get("max") or {}).items() if value is not None},
-        )
-        for row in rows
-    ]
-
-
-def _in_partitions(files: list[DataFile], partitions: Sequence[Mapping[str, str]]) -> list[DataFile]:
-    wanted = {tuple(sorted(partition.items())) for partition in partitions}
-    return [file for file in files if tuple(sorted(file.partition.items())) in wanted]
-
-
-def _is_done(handle: Handle, transaction: Transaction) -> bool:
-    last = handle.transaction_version(transaction[0])
-    return last is not None and last >= transaction[1]
+def _once(files: Iterable[DataFile]) -> list[DataFile]:
+    return list({file.path: file for file in files}.values())
 
 
 def _attempts(location: str) -> Iterator[AbstractContextManager[None]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -60,6 +60,7 @@ def optimize(
     time: str | None,
     target_bytes: int = TARGET_BYTES,
     progress: Callable[[int, int], None] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> OptimizeReport:
     """Rewrite partitions of many small files into few, sorted by `keys` and `time`.
 
@@ -79,6 +80,8 @@ def optimize(
         How large a file should be (128 MB to 1 GB suit most readers).
     progress : callable, optional
         Called with the partitions done and their number.
+    metadata : mapping of str to str, optional
+        What each commit says.
 
     Returns
     -------
@@ -94,7 +97,7 @@ def optimize(
     order = [*keys, *([time] if time else [])]
     for done, files in enumerate(todo):
         staged = _rewritten(table, files, order, target_bytes)
-        table.rewrite(files, staged, {"operation": "optimize"})
+        table.rewrite(files, staged, metadata or {"operation": "optimize"})
         report = report.plus(files, staged)
         if progress:
             progress(done + 1, len(todo))

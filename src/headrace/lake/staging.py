@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +22,8 @@ from headrace.lake.durable import make_folder, sync_file, sync_folder
 from headrace.lake.failures import lake_failures
 
 ROW_GROUP_ROWS: Final = 256_000
-_PLAIN: Final = re.compile(r"[\w.-]+")
+_PLAIN: Final = re.compile(r"[\w.-]+", re.ASCII)
+FOLDER_ATTEMPTS: Final = 20
 _LONGEST_TEXT: Final = 64
 """A longer text gets no statistics: cutting a maximum would have to round it up."""
 
@@ -44,18 +47,33 @@ def stage_file(root: Path, frame: pl.DataFrame, partition: Mapping[str, str]) ->
     """
     path = root / _folder(partition) / f"part-{uuid4().hex}.parquet"
     kept = stored(frame)
-    with lake_failures("write", path):
-        make_folder(path.parent)
+
+    def write() -> None:
         try:
             kept.write_parquet(path, compression="lz4", row_group_size=ROW_GROUP_ROWS)
             sync_file(path)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+
+    with lake_failures("write", path):
+        _put(path, write)
         size_bytes = path.stat().st_size
     name = path.relative_to(root).as_posix()
     return StagedFile(name, dict(partition), size_bytes, frame.height, _stats(kept, partition), dict(frame.schema))
+
+
+def _put(path: Path, write: Callable[[], None]) -> None:
+    """Write a file into its folder, which vacuum may remove for being empty until the file is there."""
+    for attempt in range(1, FOLDER_ATTEMPTS + 1):
+        try:
+            make_folder(path.parent)
+            write()
+            break
+        except FileNotFoundError:
+            if attempt == FOLDER_ATTEMPTS:
+                raise
+    sync_folder(path.parent)
 
 
 def adopt_file(root: Path, other: Path, file: DataFile, columns: Mapping[str, pl.DataType]) -> StagedFile:
@@ -67,21 +85,41 @@ def adopt_file(root: Path, other: Path, file: DataFile, columns: Mapping[str, pl
         If it can't be written.
     """
     path = root / _folder(file.partition) / f"part-{uuid4().hex}.parquet"
-    with lake_failures("write", path):
-        make_folder(path.parent)
+
+    def write() -> None:
         try:
             path.hardlink_to(other / file.path)
         except OSError:
             shutil.copyfile(other / file.path, path)
             sync_file(path)
-        sync_folder(path.parent)
+        os.utime(path)  # a link is as old as its file, and vacuum spares what is young
+
+    with lake_failures("write", path):
+        _put(path, write)
+    return staged_again(file, columns, path.relative_to(root).as_posix())
+
+
+def staged_again(file: DataFile, columns: Mapping[str, pl.DataType], path: str | None = None) -> StagedFile:
+    """A data file as something to commit, with all that is known of its values.
+
+    Parameters
+    ----------
+    file : DataFile
+        The file.
+    columns : mapping of str to polars.DataType
+        Its columns.
+    path : str, optional
+        Where it is, if not where the version says.
+    """
     stats = {
         "numRecords": file.rows,
-        "minValues": {name: _as_json(value) for name, value in file.minimum.items()},
-        "maxValues": {name: _as_json(value) for name, value in file.maximum.items()},
+        "minValues": {name: _as_json(value) for name, value in file.minimum.items() if _is_plain(value)},
+        "maxValues": {name: _as_json(value) for name, value in file.maximum.items() if _is_plain(value)},
+        "nullCount": dict(file.nulls),
     }
-    name = path.relative_to(root).as_posix()
-    return StagedFile(name, dict(file.partition), file.size_bytes, file.rows, json.dumps(stats), dict(columns))
+    return StagedFile(
+        path or file.path, dict(file.partition), file.size_bytes, file.rows, json.dumps(stats), dict(columns)
+    )
 
 
 def _folder(partition: Mapping[str, str]) -> str:
@@ -122,6 +160,11 @@ def _with_nan(frame: pl.DataFrame) -> set[str]:
 
 def _is_short(value: Any) -> bool:
     return value is not None and not (isinstance(value, str) and len(value) > _LONGEST_TEXT)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON can say it exactly; other writers' statistics may hold more."""
+    return isinstance(value, str | int | date) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _as_json(value: Any) -> Any:
