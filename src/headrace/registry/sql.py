@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Select, delete, func, insert, inspect, select
+from sqlalchemy import Connection, Select, delete, insert, inspect, select
 
-from headrace.errors import RegistryError
-from headrace.registry.base import Applied, Entry, Version
+from headrace.errors import LeaseLostError, RegistryError
+from headrace.registry import keeping, leases, publications
+from headrace.registry.base import Applied, Entry, Hold, Lease, Pin, Publication, Version
 from headrace.registry.connections import Database
-from headrace.registry.tables import SCHEMA_VERSION, applications, current, definitions, facts, metadata
+from headrace.registry.documents import all_same, in_force, put_in_force, read_versions
+from headrace.registry.tables import SCHEMA_VERSION, definitions, facts, metadata
+
+T = TypeVar("T")
+_VERSION: Final = "schema_version"
 
 
 class SqlRegistry:
@@ -51,22 +57,18 @@ class SqlRegistry:
         if self._database.missing:
             return None
         with self._database.reading() as connection:
-            return _current(connection) if self._has_tables(connection) else None
+            return in_force(connection) if self._version(connection) else None
 
     def apply(self, entries: Sequence[Entry], *, at: int, by: str = "") -> Applied:
         """Put exactly these definitions in force; see `headrace.registry.base.Registry.apply`."""
         names = {(entry.kind, entry.name) for entry in entries}
         if len(names) < len(entries):
             raise RegistryError("a kind and name stands twice among the definitions to apply.")
-        self._database.prepare()
-        with self._database.writing() as connection:
-            if not self._has_tables(connection):
-                metadata.create_all(connection)
-                connection.execute(insert(facts).values(name="schema_version", value=str(SCHEMA_VERSION)))
-            before = _current(connection)
-            if before is None or not _all_same(entries, before):
-                _replace(connection, entries, before, at, by)
-            after = _current(connection)
+        with self._writing() as connection:
+            before = in_force(connection)
+            if before is None or not all_same(entries, before):
+                put_in_force(connection, entries, before, at, by)
+            after = in_force(connection)
         if after is None:
             raise RegistryError(f"registry {self.location}: what was just applied is not there.")
         return after
@@ -81,6 +83,79 @@ class SqlRegistry:
         query = select(definitions).where(definitions.c.fingerprint == fingerprint).order_by(definitions.c.id.desc())
         return next(iter(self._versions(query.limit(1))), None)
 
+    def publish(self, publication: Publication, *, serve: bool, hold: Hold | None = None) -> Publication:
+        """Number a publication, serve it and hold its view; see `headrace.registry.base.Registry.publish`."""
+        with self._writing() as connection:
+            done = publications.numbered(connection, publication)
+            if serve and done.number >= publications.served_number(connection, done.view):
+                publications.serve(connection, done.view, done.number)
+            if hold is not None:
+                keeping.hold(connection, hold)
+        return done
+
+    def publications(self, view: str) -> tuple[Publication, ...]:
+        """All publications of a view, oldest first."""
+        return self._read(lambda connection: publications.of_view(connection, view), ())
+
+    def serving(self) -> dict[str, Publication]:
+        """For each view that was ever published, the publication that readers get."""
+        return self._read(publications.served, {})
+
+    def serve(self, view: str, number: int, *, token: int) -> None:
+        """Let readers get another publication of a view."""
+        with self._writing() as connection:
+            publications.check_token(connection, view, token)
+            publications.serve(connection, view, number)
+
+    def mark_vacuumed(self, view: str, numbers: Sequence[int], *, token: int) -> None:
+        """Note that the files of some publications are about to go."""
+        with self._writing() as connection:
+            publications.check_token(connection, view, token)
+            publications.mark_vacuumed(connection, view, numbers)
+
+    def take_lease(self, name: str, holder: str, *, at: int, until: int, from_holder: str = "") -> Lease:
+        """Take a lease if it is free; see `headrace.registry.base.Registry.take_lease`."""
+        with self._writing() as connection:
+            return leases.take(connection, Lease(name, 0, holder, until), at=at, from_holder=from_holder)
+
+    def renew_lease(self, lease: Lease, *, until: int) -> Lease:
+        """Keep a lease for longer."""
+        with self._writing() as connection:
+            return leases.prolong(connection, lease, until)
+
+    def give_back_lease(self, lease: Lease) -> None:
+        """Free a lease; nothing happens if another has taken it since."""
+        with suppress(LeaseLostError), self._writing() as connection:
+            leases.prolong(connection, lease, 0)
+
+    def hold(self, hold: Hold) -> None:
+        """Hold a view; a hold that is there already stays as it is."""
+        with self._writing() as connection:
+            keeping.hold(connection, hold)
+
+    def release(self, view: str) -> Hold | None:
+        """End a view's hold; None if there was none."""
+        with self._writing() as connection:
+            return keeping.release(connection, view)
+
+    def holds(self) -> dict[str, Hold]:
+        """All held views."""
+        return self._read(keeping.all_holds, {})
+
+    def pin(self, pins: Sequence[Pin]) -> None:
+        """Keep table versions for an owner; the owner's earlier pins are replaced."""
+        with self._writing() as connection:
+            keeping.pin(connection, pins)
+
+    def unpin(self, owner: str) -> int:
+        """Forget an owner's pins; returns how many there were."""
+        with self._writing() as connection:
+            return keeping.unpin(connection, owner)
+
+    def pins(self) -> tuple[Pin, ...]:
+        """All pins, ordered by owner and view."""
+        return self._read(keeping.all_pins, ())
+
     def close(self) -> None:
         """Close all connections."""
         self._database.close()
@@ -89,72 +164,35 @@ class SqlRegistry:
         if self._database.missing:
             return ()
         with self._database.reading() as connection:
-            return _read_versions(connection, query) if self._has_tables(connection) else ()
+            return read_versions(connection, query) if self._version(connection) else ()
 
-    def _has_tables(self, connection: Connection) -> bool:
+    def _read(self, read: Callable[[Connection], T], nothing: T) -> T:
+        """What is read of publications; nothing where a registry was made before there were any."""
+        if self._database.missing:
+            return nothing
+        with self._database.reading() as connection:
+            return read(connection) if self._version(connection) >= 2 else nothing
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction in a registry that has all tables."""
+        self._database.prepare()
+        with self._database.writing() as connection:
+            found = self._version(connection)
+            if found < SCHEMA_VERSION:
+                metadata.create_all(connection)
+                connection.execute(delete(facts).where(facts.c.name == _VERSION))
+                connection.execute(insert(facts).values(name=_VERSION, value=str(SCHEMA_VERSION)))
+            yield connection
+
+    def _version(self, connection: Connection) -> int:
+        """The version of the registry's tables; 0 where there are none."""
         if not inspect(connection).has_table(facts.name):
-            return False
-        found = connection.scalar(select(facts.c.value).where(facts.c.name == "schema_version"))
-        if int(found or 0) > SCHEMA_VERSION:
+            return 0
+        found = int(connection.scalar(select(facts.c.value).where(facts.c.name == _VERSION)) or 0)
+        if found > SCHEMA_VERSION:
             raise RegistryError(
                 f"registry {self.location}: it was written by a newer headrace (its tables have version {found}, this "
                 f"headrace knows {SCHEMA_VERSION}). Upgrade: pip install --upgrade headrace."
             )
-        return True
-
-
-def _all_same(entries: Sequence[Entry], before: Applied) -> bool:
-    known = {(version.entry.kind, version.entry.name): version.entry for version in before.versions}
-    return len(known) == len(entries) and all(entry.same_as(known.get((entry.kind, entry.name))) for entry in entries)
-
-
-def _replace(connection: Connection, entries: Sequence[Entry], before: Applied | None, at: int, by: str) -> None:
-    number = 1 if before is None else before.number + 1
-    connection.execute(insert(applications).values(number=number, applied_at_us=at, applied_by=by))
-    ids = [_id_of(connection, entry, at, by) for entry in entries]
-    connection.execute(delete(current))
-    rows = [{"kind": e.kind, "name": e.name, "definition_id": i} for e, i in zip(entries, ids, strict=True)]
-    if rows:
-        connection.execute(insert(current), rows)
-
-
-def _id_of(connection: Connection, entry: Entry, at: int, by: str) -> int:
-    newest = connection.execute(
-        select(definitions)
-        .where(definitions.c.kind == entry.kind, definitions.c.name == entry.name)
-        .order_by(definitions.c.number.desc())
-        .limit(1)
-    ).first()
-    if newest is not None and entry.same_as(_version(newest).entry):
-        return int(newest.id)
-    row = {
-        "kind": entry.kind,
-        "name": entry.name,
-        "number": 1 if newest is None else newest.number + 1,
-        "fingerprint": entry.fingerprint,
-        "body": entry.body,
-        "applied_at_us": at,
-        "applied_by": by,
-    }
-    return int(connection.execute(insert(definitions).values(row)).inserted_primary_key[0])  # type: ignore[index]
-
-
-def _current(connection: Connection) -> Applied | None:
-    newest = select(applications).where(
-        applications.c.number == select(func.max(applications.c.number)).scalar_subquery()
-    )
-    found = connection.execute(newest).first()
-    if found is None:
-        return None
-    in_force = select(definitions).join(current, current.c.definition_id == definitions.c.id)
-    versions = _read_versions(connection, in_force.order_by(definitions.c.kind, definitions.c.name))
-    return Applied(found.number, found.applied_at_us, found.applied_by, versions)
-
-
-def _read_versions(connection: Connection, query: Select[Any]) -> tuple[Version, ...]:
-    return tuple(_version(row) for row in connection.execute(query))
-
-
-def _version(row: Any) -> Version:
-    entry = Entry(row.kind, row.name, row.fingerprint, row.body)
-    return Version(row.number, entry, row.applied_at_us, row.applied_by)
+        return found

@@ -1,15 +1,16 @@
 """The tables of a SQL registry.
 
 ``headrace_definitions`` only grows; ``headrace_applications`` has a row for each change, and
-``headrace_current`` says which versions are in force. `SCHEMA_VERSION` is raised whenever the tables
+``headrace_current`` says which versions are in force. ``headrace_publications`` grows too, and
+``headrace_serving`` says which one of a view readers get. `SCHEMA_VERSION` is raised whenever the tables
 change, so that an older headrace refuses a newer registry instead of misreading it.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -48,4 +49,60 @@ current = Table(
     Column("kind", String(16), primary_key=True),
     Column("name", String(256), primary_key=True),
     Column("definition_id", Integer, ForeignKey("headrace_definitions.id"), nullable=False),
+)
+
+publications = Table(
+    "headrace_publications",
+    metadata,
+    Column("view", String(256), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("fingerprint", String(16), nullable=False),
+    Column("table_version", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("run", String(64), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("frontier", BigInteger, nullable=False),
+    Column("steps", BigInteger, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("published_at", BigInteger, nullable=False),
+    Column("published_by", Text, nullable=False),
+    Column("content_of", Integer, nullable=False),
+    Column("vacuumed", Boolean, nullable=False, default=False),
+    UniqueConstraint("view", "run"),
+)
+
+serving = Table(
+    "headrace_serving",
+    metadata,
+    Column("view", String(256), primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+
+leases = Table(
+    "headrace_leases",
+    metadata,
+    Column("name", String(512), primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+holds = Table(
+    "headrace_holds",
+    metadata,
+    Column("view", String(256), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("held_at", BigInteger, nullable=False),
+    Column("held_by", Text, nullable=False),
+)
+
+pins = Table(
+    "headrace_pins",
+    metadata,
+    Column("owner", String(1024), primary_key=True),
+    Column("view", String(256), primary_key=True),
+    Column("fingerprint", String(16), primary_key=True),
+    Column("table_version", BigInteger, primary_key=True, autoincrement=False),
+    Column("pinned_at", BigInteger, nullable=False),
 )

@@ -1,0 +1,82 @@
+"""Publications in a SQL registry: numbered, served, and fenced by their lease."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from headrace.errors import LeaseLostError, RegistryError
+from headrace.registry.base import Publication
+from headrace.registry.leases import lease_named
+from headrace.registry.tables import publications, serving
+
+
+def numbered(connection: Connection, publication: Publication) -> Publication:
+    """The publication as it is kept: numbered now, or before if its run was interrupted."""
+    check_token(connection, publication.view, publication.token)
+    mine = (publications.c.view == publication.view) & (publications.c.run == publication.run)
+    found = connection.execute(select(publications).where(mine)).first()
+    if found is not None:
+        return _publication(found)
+    last = select(func.max(publications.c.number)).where(publications.c.view == publication.view)
+    number = int(connection.scalar(last) or 0) + 1
+    kept = replace(publication, number=number, content_of=publication.content_of or number)
+    connection.execute(insert(publications).values(asdict(kept)))
+    return kept
+
+
+def of_view(connection: Connection, view: str) -> tuple[Publication, ...]:
+    """All publications of a view, oldest first."""
+    query = select(publications).where(publications.c.view == view).order_by(publications.c.number)
+    return tuple(_publication(row) for row in connection.execute(query))
+
+
+def served(connection: Connection) -> dict[str, Publication]:
+    """For each view, what readers get."""
+    same = (publications.c.view == serving.c.view) & (publications.c.number == serving.c.number)
+    query = select(publications).join(serving, same).order_by(publications.c.view)
+    return {row.view: _publication(row) for row in connection.execute(query)}
+
+
+def served_number(connection: Connection, view: str) -> int:
+    """The number of what readers of a view get; 0 for nothing."""
+    return int(connection.scalar(select(serving.c.number).where(serving.c.view == view)) or 0)
+
+
+def serve(connection: Connection, view: str, number: int) -> None:
+    """Let readers get a publication."""
+    known = (publications.c.view == view) & (publications.c.number == number)
+    if connection.execute(select(publications.c.number).where(known)).first() is None:
+        raise RegistryError(f"view '{view}' has no version {number}.")
+    connection.execute(delete(serving).where(serving.c.view == view))
+    connection.execute(insert(serving).values(view=view, number=number))
+
+
+def mark_vacuumed(connection: Connection, view: str, numbers: Sequence[int]) -> None:
+    """Note that the files of some publications are about to go."""
+    chosen = (publications.c.view == view) & publications.c.number.in_(list(numbers))
+    connection.execute(update(publications).where(chosen).values(vacuumed=True))
+
+
+def check_token(connection: Connection, view: str, token: int) -> None:
+    """Refuse a writer whose lease another has taken since.
+
+    Raises
+    ------
+    LeaseLostError
+        With both tokens.
+    """
+    found = lease_named(connection, f"publish-{view}")
+    if found is None or found.token != token:
+        other = "nobody" if found is None else f"{found.holder} (token {found.token})"
+        raise LeaseLostError(
+            f"view '{view}': this process published under token {token}, and the right to publish is with {other} "
+            "now. Nothing was registered. Run the same command again."
+        )
+
+
+def _publication(row: Any) -> Publication:
+    return Publication(**row._asdict())
