@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from headrace.registry.base import Entry
 from headrace.registry.sql import SqlRegistry
@@ -21,40 +18,6 @@ GPS_OWNED = Entry("source", "gps", "bb", '{"event_time": "ts", "owner": "dispatc
 GPS_LATER = Entry("source", "gps", "cc", '{"event_time": "sent_at"}')
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'registry.db'}"
-        return
-    server = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
-    name = f"headrace_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT", connect_args={"client_encoding": "utf8"})
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield server.set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
-
-
-@pytest.fixture
-def open_registry(url: str) -> Iterator[Callable[[], SqlRegistry]]:
-    opened: list[SqlRegistry] = []
-
-    def make() -> SqlRegistry:
-        opened.append(SqlRegistry(url, busy_seconds=20))
-        return opened[-1]
-
-    yield make
-    for registry in opened:
-        registry.close()
-
-
-@pytest.fixture
-def registry(open_registry: Callable[[], SqlRegistry]) -> SqlRegistry:
-    return open_registry()
-
-
 def test_before_the_first_apply_there_is_nothing(registry: SqlRegistry) -> None:
     assert registry.current() is None
     assert registry.history("entity", "driver") == ()
@@ -62,7 +25,7 @@ def test_before_the_first_apply_there_is_nothing(registry: SqlRegistry) -> None:
 
 
 def test_what_was_applied_is_in_force_for_others_too(
-    registry: SqlRegistry, open_registry: Callable[[], SqlRegistry]
+    registry: SqlRegistry, open_registry: Callable[..., SqlRegistry]
 ) -> None:
     applied = registry.apply([GPS, DRIVER], at=1_000_001, by="ada")
     assert [version.entry for version in applied.versions] == [DRIVER, GPS]
@@ -129,11 +92,13 @@ for turn in range(int(sys.argv[3])):
 """
 
 
-def test_two_processes_that_apply_at_once_are_one_after_the_other(url: str, registry: SqlRegistry) -> None:
+def test_two_processes_that_apply_at_once_are_one_after_the_other(registry_url: str, registry: SqlRegistry) -> None:
     turns = 8
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     workers = [
-        subprocess.Popen([sys.executable, "-c", APPLY, url, name, str(turns)], stdin=subprocess.PIPE, env=environment)
+        subprocess.Popen(
+            [sys.executable, "-c", APPLY, registry_url, name, str(turns)], stdin=subprocess.PIPE, env=environment
+        )
         for name in ("a", "b")
     ]
     for worker in workers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,7 @@ class Database:
         """
         if self.missing:
             with self._errors(), self._engine.connect() as connection:
-                connection.connection.cursor().execute("PRAGMA journal_mode = WAL")
+                _set_mode(connection.connection.cursor(), time.monotonic() + self._busy_seconds)
 
     def close(self) -> None:
         """Close all connections."""
@@ -135,6 +136,19 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     # Without this the driver begins transactions by itself, and only before the first write.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _set_mode(cursor: Any, until: float) -> None:
+    # While others write the file's first rows, SQLite refuses at once instead of waiting as it is told to.
+    done = False
+    while not done:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            done = True
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:

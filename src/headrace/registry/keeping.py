@@ -44,4 +44,5 @@ def unpin(connection: Connection, owner: str) -> int:
 
 def all_pins(connection: Connection) -> tuple[Pin, ...]:
     """All pins, ordered by owner and view."""
-    return tuple(Pin(**row._asdict()) for row in connection.execute(select(pins).order_by(pins.c.owner, pins.c.view)))
+    columns = (pins.c.owner, pins.c.view, pins.c.fingerprint, pins.c.table_version, pins.c.pinned_at)
+    return tuple(Pin(**row._asdict()) for row in connection.execute(select(*columns).order_by(*columns)))

@@ -14,13 +14,15 @@ from headrace.registry.leases import lease_named
 from headrace.registry.tables import publications, serving
 
 
-def numbered(connection: Connection, publication: Publication) -> Publication:
-    """The publication as it is kept: numbered now, or before if its run was interrupted."""
-    check_token(connection, publication.view, publication.token)
-    mine = (publications.c.view == publication.view) & (publications.c.run == publication.run)
+def of_run(connection: Connection, view: str, run: str) -> Publication | None:
+    """What a run has published; None if it has not."""
+    mine = (publications.c.view == view) & (publications.c.run == run)
     found = connection.execute(select(publications).where(mine)).first()
-    if found is not None:
-        return _publication(found)
+    return None if found is None else _publication(found)
+
+
+def numbered(connection: Connection, publication: Publication) -> Publication:
+    """Add a publication under the view's next number."""
     last = select(func.max(publications.c.number)).where(publications.c.view == publication.view)
     number = int(connection.scalar(last) or 0) + 1
     kept = replace(publication, number=number, content_of=publication.content_of or number)
@@ -50,7 +52,7 @@ def serve(connection: Connection, view: str, number: int) -> None:
     """Let readers get a publication."""
     known = (publications.c.view == view) & (publications.c.number == number)
     if connection.execute(select(publications.c.number).where(known)).first() is None:
-        raise RegistryError(f"view '{view}' has no version {number}.")
+        raise RegistryError(f"view '{view}' has no version {number}. See which there are: headrace versions {view}.")
     connection.execute(delete(serving).where(serving.c.view == view))
     connection.execute(insert(serving).values(view=view, number=number))
 

@@ -86,10 +86,12 @@ class SqlRegistry:
     def publish(self, publication: Publication, *, serve: bool, hold: Hold | None = None) -> Publication:
         """Number a publication, serve it and hold its view; see `headrace.registry.base.Registry.publish`."""
         with self._writing() as connection:
-            done = publications.numbered(connection, publication)
+            publications.check_token(connection, publication.view, publication.token)
+            known = publications.of_run(connection, publication.view, publication.run)
+            done = known or publications.numbered(connection, publication)
             if serve and done.number >= publications.served_number(connection, done.view):
                 publications.serve(connection, done.view, done.number)
-            if hold is not None:
+            if hold is not None and known is None:  # whoever released it since did so on purpose
                 keeping.hold(connection, hold)
         return done
 

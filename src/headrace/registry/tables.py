@@ -100,9 +100,10 @@ holds = Table(
 pins = Table(
     "headrace_pins",
     metadata,
-    Column("owner", String(1024), primary_key=True),
-    Column("view", String(256), primary_key=True),
-    Column("fingerprint", String(16), primary_key=True),
-    Column("table_version", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Integer, primary_key=True),  # a path may be longer than what an index takes
+    Column("owner", Text, nullable=False),
+    Column("view", String(256), nullable=False),
+    Column("fingerprint", String(16), nullable=False),
+    Column("table_version", BigInteger, nullable=False),
     Column("pinned_at", BigInteger, nullable=False),
 )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from headrace.errors import RegistryError
-from headrace.registry.base import Entry
+from headrace.registry.base import Entry, Lease
 from headrace.registry.sql import SqlRegistry
 
 DRIVER = Entry("entity", "driver", "aa", "{}")
@@ -49,6 +52,18 @@ def test_readers_go_on_while_another_process_writes(registry: SqlRegistry, file:
         other.execute("BEGIN IMMEDIATE")
         other.execute("DELETE FROM headrace_current")
         assert registry.current() == before
+
+
+def test_many_that_write_a_new_file_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    def take(registry: SqlRegistry, ready: Barrier, number: int) -> Lease:
+        ready.wait()
+        return registry.take_lease("publish-driver_now", f"holder {number}", at=1, until=2)
+
+    for attempt in range(20):  # one in five went wrong
+        ready = Barrier(6)
+        with closing(SqlRegistry(f"sqlite:///{tmp_path / str(attempt)}.db")) as registry, ThreadPoolExecutor(6) as pool:
+            found = list(pool.map(partial(take, registry, ready), range(6)))
+        assert len(set(found)) == 1
 
 
 def test_a_locked_file_is_waited_for_and_then_named(registry: SqlRegistry, file: Path) -> None:

@@ -1,0 +1,63 @@
+"""Telling processes apart, and knowing that one has ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+
+def this_process() -> str:
+    """What tells this process from all others: ``host:pid:start``.
+
+    The start names the boot and the container too where the system tells them: machines and containers
+    may share their host name, and each has a process 1.
+    """
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}@{_system()}"
+
+
+def has_ended(process: str) -> bool:
+    """Whether a process of this machine has ended; False for one of which nothing is known here.
+
+    Parameters
+    ----------
+    process : str
+        As `this_process` said it there; what follows behind another colon does not matter.
+    """
+    host, pid, start, *_ = [*process.split(":"), "", "", ""]
+    started, _, system = start.partition("@")
+    if (host, system) != (socket.gethostname(), _system()) or not pid.isdecimal():
+        return False
+    return not _exists(int(pid)) or _started(int(pid)) not in ("", started)
+
+
+def _exists(pid: int) -> bool:
+    if sys.platform == "win32":  # there, the call would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _started(pid: int) -> str:
+    """When a process started, as the system counts it; empty where it doesn't tell."""
+    try:
+        # Behind the program's name, which may hold any byte: the state, and 19 fields later the start.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return ""
+    return "ended" if fields[0] in b"ZX" else fields[19].decode()
+
+
+def _system() -> str:
+    """The boot and the process namespace; empty where the system doesn't tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+        return f"{boot}-{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return ""
