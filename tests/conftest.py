@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,24 @@ def postgres_url() -> str:
     if not url:
         _unavailable("a PostgreSQL server", "HEADRACE_TEST_POSTGRES_URL")
     return url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """Return the URL of a Redis server in which the tests may write, below a prefix of their own."""
+    url = os.environ.get("HEADRACE_TEST_REDIS_URL", "")
+    if not url:
+        _unavailable("a Redis server", "HEADRACE_TEST_REDIS_URL")
+    return url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> str:
+    """Return the program of a Redis server, for tests that end and start one of their own."""
+    program = shutil.which("redis-server")
+    if not program:
+        _unavailable("the program redis-server", "PATH")
+    return str(program)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Online stores: the present and the scheduled future of each entity, read in milliseconds."""

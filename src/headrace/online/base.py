@@ -1,0 +1,89 @@
+"""What every online store can do: keep values by key, none of which is replaced by an older one.
+
+A value begins with a header of 20 bytes, big-endian: its stamp (generation, 4 bytes, and epoch, 8
+bytes) and the instant at which it expires (8 bytes, microseconds UTC, 0 for never). The store reads
+the header and nothing else.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, Protocol
+
+_HEADER: Final = struct.Struct(">IQQ")
+HEADER_BYTES: Final = _HEADER.size
+STAMP_BYTES: Final = 12
+"""A value's first bytes, which compare as stamps do."""
+
+
+class Stamp(NamedTuple):
+    """Which of two values is the newer one: ordered by generation, then epoch.
+
+    Parameters
+    ----------
+    generation : int
+        Raised by a rollback or a new load, which fences off older writers.
+    epoch : int
+        Grows with each publication (for views without a stream, the gold table's version).
+    """
+
+    generation: int
+    epoch: int
+
+
+def header(stamp: Stamp, expires_at: int = 0) -> bytes:
+    """The header of a value.
+
+    Examples
+    --------
+    >>> header(Stamp(1, 7))[:STAMP_BYTES] < header(Stamp(2, 0))[:STAMP_BYTES]
+    True
+    """
+    return _HEADER.pack(stamp.generation, stamp.epoch, expires_at)
+
+
+def stamp_of(value: bytes | memoryview) -> Stamp:
+    """The stamp in a value's header."""
+    generation, epoch, _ = _HEADER.unpack_from(value)
+    return Stamp(generation, epoch)
+
+
+def expires_at(value: bytes | memoryview) -> int:
+    """When a value expires, in microseconds UTC; 0 for never."""
+    return int(_HEADER.unpack_from(value)[2])
+
+
+class OnlineStore(Protocol):
+    """A map from keys to values. Every method may raise `OnlineStoreError`."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, for people: without a password."""
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values of some keys, all from one state of the store; None where there is none.
+
+        A value that has expired may still be there: who reads it looks at its header.
+        """
+
+    def put_many(self, items: Iterable[tuple[bytes, bytes]]) -> int:
+        """Write values, except over one with a greater stamp; returns how many were refused.
+
+        Readers may see some of the items before others. Keys that come sorted are written faster.
+        """
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """All keys that begin with a prefix and their values, in no order that can be relied upon."""
+
+    def delete_many(self, keys: Iterable[bytes]) -> int:
+        """Delete keys; returns how many were there."""
+
+    def sweep(self, prefix: bytes, now: int) -> int:
+        """Delete what expired before `now` (microseconds UTC) below a prefix; returns how many there were.
+
+        A store that expires by itself has nothing to do.
+        """
+
+    def close(self) -> None:
+        """Let go of the store."""
