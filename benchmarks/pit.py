@@ -16,13 +16,11 @@ import polars as pl
 
 from benchmarks.drawn import Drawn
 from benchmarks.harness import OURS, ROUNDS, Line, Measured, Outcome, Watch, measured, scratch
-from benchmarks.projects import open_project
+from benchmarks.projects import open_project, publish_steps
 from headrace.definitions.views import Selection
 from headrace.platform.gold import Gold
-from headrace.platform.gold_writing import write_span
 from headrace.platform.lookup import Question
-from headrace.platform.reading import pinned_version, values_at
-from headrace.platform.spans import Span
+from headrace.platform.reading import values_at
 from headrace.types import DAY, instant
 
 LABELS, STEPS, DRIVERS, DAYS = 1_000_000, 10_000_000, 50_000, 30
@@ -37,7 +35,7 @@ driver = hr.Entity("driver", keys={"driver_id": hr.Int64})
 pings = hr.EventSource("pings", event_time="ts", schema={
     "driver_id": hr.Int64, "ts": hr.Timestamp, "speed": hr.Float64, "rating": hr.Float64, "rides": hr.Int64,
     "wait_s": hr.Float64})
-driver_now = hr.FeatureView("driver_now", entity=driver, source=pings, features={
+driver_now = hr.FeatureView("driver_now", entity=driver, source=pings, online=False, features={
     name: hr.last(name) for name in ("speed", "rating", "rides", "wait_s")})
 """
 
@@ -88,8 +86,8 @@ def _drivers(scale: float) -> int:
 
 def _write_gold(folder: Path, steps: pl.DataFrame) -> None:
     platform = open_project(folder / "project", DEFINITIONS)
-    gold = Gold.of(platform.context.lake, platform.definitions.view("driver_now"))
-    write_span(gold, Span(START, START + DAYS * DAY, len(steps)), _as_stored(steps), "bench", 0, "")
+    view = platform.definitions.view("driver_now")
+    publish_steps(platform, view, START, START + DAYS * DAY, _as_stored(steps))
 
 
 def _as_stored(steps: pl.DataFrame) -> pl.DataFrame:
@@ -110,10 +108,10 @@ def ours(inputs: Path) -> Outcome:
     platform = open_project(inputs / "project", DEFINITIONS)
     view = platform.definitions.view("driver_now")
     watch = Watch()
-    gold = Gold.of(platform.context.lake, view)
+    gold = Gold.of(platform.context, view)
     labels = pl.read_parquet(inputs / "labels.parquet")
     question = Question(labels.select("driver_id"), labels["label_time"].dt.epoch("us").to_numpy())
-    values, _ = values_at(gold, Selection(view), question, pinned_version(gold), "raise")
+    values, _ = values_at(gold, Selection(view), question, "raise")
     found = labels.hstack(values.rename(dict(zip(values.columns, FEATURES, strict=True))))
     return watch.outcome(lambda: found)
 

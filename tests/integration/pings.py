@@ -81,5 +81,5 @@ def gold(platform: Platform) -> pl.DataFrame:
     """All steps in gold, sorted."""
     from headrace.platform.gold import Gold
 
-    table = Gold.of(platform.context.lake, platform.definitions.view("driver_now")).table
-    return table.scan().drop("_hr_day").sort("driver_id", "valid_from").collect()
+    found = Gold.of(platform.context, platform.definitions.view("driver_now"))
+    return found.scan().drop("_hr_day").sort("driver_id", "valid_from").collect()

@@ -30,8 +30,9 @@ ROOT = Path(__file__).parents[2]
 ROWS = some_rows(seed=1, days=4, n=400)
 LATER = some_rows(seed=2, days=4, n=20)
 POINTS = [
-    "after gold file", "before gold commit", "before gold commit:3", "after gold commit", "after gold commit:4",
-    "after carry:2", "before backfill ends",
+    "after gold file", "before candidate part", "before candidate part:3", "after candidate part",
+    "after candidate part:4", "after carry:2", "after audit", "before gold commit", "after gold commit",
+    "before publication", "after publication", "before backfill ends",
 ]  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def in_spans(platform: Platform) -> module.BackfillReport:
 def assert_whole(platform: Platform, rows: list[dict[str, object]] = ROWS) -> None:
     """Gold has exactly the steps of the time that it says it covers."""
     view = platform.definitions.view("driver_now")
-    covered = Gold.of(platform.context.lake, view).computed().intervals
+    covered = Gold.of(platform.context, view).computed().intervals
     if not covered:
         return
     ((since, until),) = covered
@@ -85,7 +86,7 @@ def assert_complete(platform: Platform, rows: list[dict[str, object]] = ROWS) ->
 
 def folder_of(platform: Platform) -> Path:
     view = platform.definitions.view("driver_now")
-    return platform.context.lake.folder("state", "driver_now", Gold.of(platform.context.lake, view).fingerprint)
+    return platform.context.lake.folder("state", "driver_now", Gold.of(platform.context, view).fingerprint)
 
 
 def files_of(platform: Platform, *table: str) -> list[Path]:
@@ -94,8 +95,8 @@ def files_of(platform: Platform, *table: str) -> list[Path]:
 
 
 def gold_files(platform: Platform) -> list[Path]:
-    fingerprint = Gold.of(platform.context.lake, platform.definitions.view("driver_now")).fingerprint
-    return files_of(platform, "gold", "driver_now", fingerprint)
+    found = Gold.of(platform.context, platform.definitions.view("driver_now"))
+    return [Path(found.table.location, file.path) for file in found.files()]
 
 
 def label_frame() -> pl.DataFrame:
@@ -111,9 +112,10 @@ def test_killed_at_a_point(point: str, platform: Platform) -> None:
     assert_whole(platform)
     report = in_spans(platform)
     assert_complete(platform)
-    first_commit = point in {"before gold commit", "after gold file"}
-    assert report.rows == len(ROWS) if first_commit else report.rows < len(ROWS), "it begins where the first stopped"
-    assert not (folder_of(platform) / "running.json").exists()
+    first_part = point in {"before candidate part", "after gold file"}
+    assert report.rows == len(ROWS) if first_part else report.rows < len(ROWS), "it begins where the first stopped"
+    assert not list((folder_of(platform) / "candidates").iterdir())
+    assert [p.number for p in platform.versions("driver_now").publications] == [1]
 
 
 @pytest.mark.slow
@@ -149,7 +151,7 @@ def test_a_damaged_carry_is_done_without(
     monkeypatch.setattr(module, "SAVE_EVERY_SECONDS", 0.0)
     in_spans(platform)
     silver = platform.context.lake.table("silver", "pings")
-    saved = sorted(path for path in folder_of(platform).iterdir() if path.is_dir())
+    saved = sorted(path for path in folder_of(platform).iterdir() if path.name[:1].isdigit())
     damage(saved[-1] / file)
     carry = best_carry(folder_of(platform), END, silver.version(), list(silver.commits()))
     assert carry is not None
@@ -159,17 +161,17 @@ def test_a_damaged_carry_is_done_without(
     assert_complete(platform, ROWS + LATER)
 
 
-def test_a_damaged_journal_means_a_new_run(platform: Platform) -> None:
+def test_a_damaged_record_of_a_candidate_means_a_new_run(platform: Platform) -> None:
     in_spans(platform)
     rows = list(ROWS)
-    for seed, content in enumerate(("{torn", "[]", "{}")):
-        (folder_of(platform) / "running.json").write_text(content)
+    for seed, content in enumerate(("{torn", "[]\n", "{}\n")):
+        (folder_of(platform) / "candidates" / "damaged.jsonl").write_text(content)
         more = some_rows(seed=10 + seed, days=4, n=5)
         put(platform, more)
         rows += more
         in_spans(platform)
         assert_complete(platform, rows)
-        assert not (folder_of(platform) / "running.json").exists()
+        assert [path.name for path in (folder_of(platform) / "candidates").iterdir()] == ["damaged.jsonl"]
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def test_labels_are_masked_as_the_source_is_and_keep_their_keys(platform: Platfo
 
 def test_no_table_holds_a_key(platform: Platform) -> None:
     lake = platform.context.lake
-    gold = Gold.of(lake, platform.definitions.view("bought")).table.scan().collect()
+    gold = Gold.of(platform.context, platform.definitions.view("bought")).scan().collect()
     silver = lake.table("silver", "orders").scan().collect()
     for table in (gold, silver):
         assert table["customer_id"].drop_nulls().str.contains("^[0-9a-f]{64}$").all()

@@ -10,7 +10,7 @@ from headrace.definitions.place import Place, mapping_at, text_at
 from headrace.definitions.transforms import OnDemand, RequestTime
 from headrace.definitions.views import FeatureView, Selection
 
-_KEYS = ("view", "features", "alias", "keys")
+_KEYS = ("view", "features", "alias", "keys", "version")
 
 
 def _write_member(item: Any) -> Any:
@@ -18,12 +18,14 @@ def _write_member(item: Any) -> Any:
         return item.name
     if isinstance(item, OnDemand):
         return {"on_demand": item.name}
-    given = {"features": list(item.names), "alias": item.prefix, "keys": dict(item.label_keys)}
+    given = {
+        "features": list(item.names), "alias": item.prefix, "keys": dict(item.label_keys), "version": item.version,
+    }  # fmt: skip
     return {"view": item.view.name, **{key: value for key, value in given.items() if value}}
 
 
 def member_form(views: Mapping[str, FeatureView], on_demand: Mapping[str, OnDemand] | None) -> Form:
-    """A view by its name, ``{view: …, features: […], alias: …, keys: {…}}`` or ``{on_demand: …}``.
+    """A view by its name, ``{view: …, features: […], alias: …, keys: {…}, version: …}`` or ``{on_demand: …}``.
 
     Parameters
     ----------
@@ -62,6 +64,7 @@ def _read_selection(view: FeatureView, given: Mapping[str, Any], place: Place) -
         raise place.error("'keys' needs an 'alias' beside it.")
     with place.named():
         found = Selection(view)[names] if names else Selection(view)
+        found = found if given.get("version") is None else found @ given["version"]
         return found if alias is None else found.alias(alias, keys)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headrace.definitions.names import checked_name
 from headrace.definitions.transforms import OnDemand, RequestTime
@@ -88,10 +88,10 @@ class FeatureService:
         inputs = (selection(wanted) for item in self.on_demand for wanted in item.inputs)
         for wanted in (*self.selections, *inputs):
             known = found.get(wanted.name, wanted)
-            if (known.view.name, known.key_columns) != (wanted.view.name, wanted.key_columns):
+            if (known.reference, known.key_columns) != (wanted.reference, wanted.key_columns):
                 raise DefinitionError(
                     f"service '{self.name}': '{wanted.name}' stands for two different things, view "
-                    f"'{known.view.name}' and view '{wanted.view.name}'. Give one of them another alias."
+                    f"'{known.reference}' and view '{wanted.reference}'. Give one of them another alias."
                 )
             found[wanted.name] = _union(known, wanted)
         return tuple(found.values())
@@ -105,7 +105,7 @@ def _columns(item: Member) -> list[str]:
 
 def _union(one: Selection, other: Selection) -> Selection:
     names = (*one.feature_names, *(name for name in other.feature_names if name not in one.feature_names))
-    return Selection(one.view, names, one.prefix, one.label_keys)
+    return replace(one, names=names)
 
 
 def bindings(item: OnDemand) -> dict[str, str]:

@@ -227,6 +227,13 @@ class FeatureView:
         """Choose features: ``view["wait_mean_5m"]`` or ``view[["a", "b"]]``."""
         return Selection(self)[names]
 
+    def __matmul__(self, version: int) -> Selection:
+        """Pin a version: ``driver_now @ 3`` is what publication 3 held, whatever is published later.
+
+        Offline that is its very content; online, its definition with the newest values under that.
+        """
+        return Selection(self) @ version
+
     def alias(self, name: str, keys: Mapping[str, str] | None = None) -> Selection:
         """Use the view under another name, its keys found in other columns of the labels.
 
@@ -258,12 +265,15 @@ class Selection:
         What columns begin with; the view's name where empty.
     label_keys : mapping of str to str
         For a key of the entity, the column of labels and requests that holds it.
+    version : int, optional
+        The number of the publication that is read; what is served at the time where it is None.
     """
 
     view: FeatureView
     names: tuple[str, ...] = ()
     prefix: str = ""
     label_keys: Mapping[str, str] = field(default_factory=dict)
+    version: int | None = None
 
     def __getitem__(self, names: str | list[str] | tuple[str, ...]) -> Selection:
         """Choose features by name."""
@@ -280,6 +290,18 @@ class Selection:
             if key not in self.view.entity_keys:
                 raise UnknownNameError.of("key", key, self.view.entity_keys, f"{self.view.place}, alias '{name}'")
         return replace(self, prefix=name, label_keys=MappingProxyType(dict(keys or {})))
+
+    def __matmul__(self, version: int) -> Selection:
+        """See `FeatureView.__matmul__`."""
+        number: object = version  # whatever a document says
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise DefinitionError(f"{self.view.place} @ {number!r}: the number of a version is 1 or more.")
+        return replace(self, version=number)
+
+    @property
+    def reference(self) -> str:
+        """The view and, where it is pinned, its version: ``driver_now@3``."""
+        return self.view.name if self.version is None else f"{self.view.name}@{self.version}"
 
     @property
     def name(self) -> str:

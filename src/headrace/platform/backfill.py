@@ -1,31 +1,37 @@
-"""Computing a view's steps into gold: span by span, each committed whole, resumable at any point."""
+"""Computing a view's steps: written span by span, audited, then published all at once; resumable at any point."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import polars as pl
-
-from headrace.engines.base import Carry, Computed, Engine
-from headrace.lake.reading import collect
-from headrace.platform.carries import best_carry, carry_digest, save_carry
+from headrace.engines.base import Carry, Computed
+from headrace.platform.auditing import audited
+from headrace.platform.candidate import Candidate, Part, candidates
+from headrace.platform.carries import carry_at, carry_digest, rows_ahead, save_carry
 from headrace.platform.crash_points import crash_point
-from headrace.platform.extent import Extent, checked_extent, day_of, rows_by_day
-from headrace.platform.gold import DAY_COLUMN, Gold, silver_table
-from headrace.platform.gold_writing import write_span
-from headrace.platform.journal import Journal
+from headrace.platform.extent import Extent, candidate_lock, checked_extent, rows_by_day
+from headrace.platform.gold import Gold, silver_table, state_folder
+from headrace.platform.gold_staging import staged_steps
+from headrace.platform.holds import check_not_held
+from headrace.platform.leases import publishing
+from headrace.platform.materialize import catch_up
+from headrace.platform.publishing import publish
+from headrace.platform.registering import is_interrupted, turn
 from headrace.platform.spans import ROWS_A_SPAN, Span, spans
-from headrace.types import BEGINNING, instant
+from headrace.types import instant
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    import polars as pl
+
+    from headrace.definitions.views import FeatureView
     from headrace.platform.context import Context
+    from headrace.registry.base import Publication
 
 SAVE_EVERY_SECONDS = 20.0
 
@@ -57,8 +63,10 @@ class BackfillReport:
         The view, and the run that its commits name.
     since, until : int
         The span that is now up to date, in microseconds.
-    rows, steps, commits : int
-        Rows read, steps written, commits made.
+    rows, steps, spans : int
+        Rows read, steps of the candidate, and the spans that were computed.
+    publication : Publication, optional
+        What readers get now; None where nothing was missing.
     non_finite : mapping of str to int
         NaN and infinite values by column, which count as null.
     seconds : float
@@ -71,7 +79,8 @@ class BackfillReport:
     until: int
     rows: int
     steps: int
-    commits: int
+    spans: int
+    publication: Publication | None
     non_finite: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -108,57 +117,99 @@ def backfill(
     ------
     NotAppliedError
         If the view's definition has not been applied, or its source has no rows yet.
+    AuditError
+        If the steps fail the view's checks: readers keep what was published before.
+    HeldError
+        If the view is held.
     ConflictError
-        If another backfill of the view is running.
+        If another backfill of the same span is running, or what this one stands on was changed meanwhile.
+    OnlineStoreError
+        If the steps are published, and the online store could not be written.
     """
     began = time.monotonic()
-    view = context.definitions.view(view_name)
-    gold = Gold.of(context.lake, view)
-    with context.lake.lock(f"backfill-{view.name}-{gold.fingerprint}"):
-        extent = checked_extent(
-            context, gold, None if start is None else instant(start), None if end is None else instant(end)
-        )
+    gold = current_gold(context, context.definitions.view(view_name))
+    extent = checked_extent(
+        context, gold, None if start is None else instant(start), None if end is None else instant(end)
+    )
+    with context.lake.lock(candidate_lock(gold, extent.start, extent.end)):
         run = _Run(context, gold, extent, rows_a_span)
         for done in run.spans():
             progress(done)
-    return run.report(time.monotonic() - began)
+        publication = _published(context, gold, run.candidate) or serve_again(context, gold)
+    catch_up(context, gold.view.name)
+    return run.report(publication, time.monotonic() - began)
+
+
+def current_gold(context: Context, view: FeatureView) -> Gold:
+    """What is published of a view that is not held, after finishing what a crash left unfinished."""
+    check_not_held(context, view.name)
+    gold = Gold.of(context, view)
+    if is_interrupted(gold):
+        with turn(context, gold) as mine:
+            gold = mine.gold
+    for candidate in candidates(state_folder(context.lake, gold)):
+        if _is_published(context, candidate, view.name):
+            candidate.forget()
+    return gold
+
+
+def _published(context: Context, gold: Gold, candidate: Candidate) -> Publication | None:
+    """Audit and publish what a run has computed; None if that was nothing."""
+    publication = None
+    if candidate.parts and not _is_published(context, candidate, gold.view.name):
+        verdict = audited(context, gold, candidate)
+        crash_point("after audit")
+        publication = publish(context, gold, candidate, verdict)
+    crash_point("before backfill ends")
+    candidate.forget()
+    return publication
+
+
+def serve_again(context: Context, gold: Gold) -> Publication | None:
+    """Serve a definition that is in force again and complete; None if it is served already, or lags behind."""
+    mine, serving = gold.publication, context.registry.serving().get(gold.view.name)
+    if mine is None or serving is None or serving.fingerprint == mine.fingerprint or serving.frontier > mine.frontier:
+        return None
+    with publishing(context.registry, gold.view.name) as lease:
+        context.registry.serve(gold.view.name, mine.number, token=lease.token)
+    return mine
+
+
+def _is_published(context: Context, candidate: Candidate, view: str) -> bool:
+    """Whether a crash came after the publication."""
+    return any(publication.run == candidate.run_id for publication in context.registry.publications(view))
 
 
 class _Run:
-    """One backfill: reads ahead, computes, commits, and remembers what it carries."""
+    """One candidate: reads ahead, computes, stages, and remembers what it carries."""
 
     def __init__(self, context: Context, gold: Gold, extent: Extent, rows_a_span: int) -> None:
-        self.gold, self.extent, self.view = gold, extent, gold.view
+        self.context, self.gold, self.extent, self.view = context, gold, extent, gold.view
         self.silver = silver_table(context.lake, self.view.source)
-        self.folder = context.lake.folder("state", self.view.name, gold.fingerprint)
-        self.journal = Journal.resume_or_begin(self.folder, extent, uuid.uuid4().hex[:12])
-        self.engine: Engine = context.engine
+        self.folder = state_folder(context.lake, gold)
+        self.candidate = Candidate.resume_or_begin(self.folder, extent, uuid.uuid4().hex[:12])
         self.rows_a_span = rows_a_span
-        self.rows = self.steps = self.commits = 0
-        self.reached = extent.start
+        self.rows = self.spans_done = 0
         self.non_finite: dict[str, int] = {}
         self._saved_at = time.monotonic()
         self._days = rows_by_day(self.silver, self.extent.silver_version)
+        self._published = gold.computed()
 
     def spans(self) -> Iterator[Progress]:
         """Do the work, span by span."""
-        start = self.journal.done_until(self.gold)
-        self.reached = start
+        start = self.candidate.reached
         work = self._work(start)
         total = sum(span.rows for span in work)
-        old = self.gold.segments()
-        digests = {s.until: s.carry_digest for s in old}
+        digests = {s.until: s.carry_digest for s in self.gold.segments()}
         if work:
-            carry = self._carry_at(start)
-            for span, rows in self._ahead(work):
+            carry = carry_at(self.context, self.gold, start, self.extent.silver_version, self.rows_a_span)
+            for span, rows in rows_ahead(self.silver, self.extent.silver_version, work):
                 computed = self._compute(span, rows, carry)
                 carry = computed.carry
-                self._commit(span, computed, last=span is work[-1])
+                self._stage(span, computed, last=span is work[-1])
                 yield Progress(self.rows, total, span.until)
                 if span.until >= self.extent.end and digests.get(span.until) == carry_digest(carry):
                     break
-        crash_point("before backfill ends")
-        self.journal.finish()
 
     def _work(self, start: int) -> list[Span]:
         """The asked span in pieces, then, on the old cuts, what lies behind it up to the frontier."""
@@ -166,59 +217,38 @@ class _Run:
         behind = [
             piece
             for segment in self.extent.behind
-            for piece in spans(segment.since, segment.until, self._days, self.rows_a_span)
+            for piece in spans(max(segment.since, start), segment.until, self._days, self.rows_a_span)
         ]
         return asked + behind
 
-    def _carry_at(self, start: int) -> Carry | None:
-        """What is carried into `start`: the best that was saved, brought forward from there."""
-        commits = list(self.silver.commits())
-        carry = best_carry(self.folder, start, self.extent.silver_version, commits)
-        since = BEGINNING if carry is None else carry.until
-        first = max(since, min(self._days, default=0) * 86_400_000_000)
-        for span, rows in self._ahead(spans(first, start, self._days, self.rows_a_span)):
-            carry = self.engine.compute(self.view, rows, carry, span.since, span.until, steps=False).carry
-        return carry
-
-    def _ahead(self, work: list[Span]) -> Iterator[tuple[Span, pl.DataFrame]]:
-        """Read the rows of each span while the one before is computed."""
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            reading: Future[pl.DataFrame] | None = None
-            for index, span in enumerate(work):
-                rows = (reading or pool.submit(self._read, span)).result()
-                follows = index + 1 < len(work)
-                reading = pool.submit(self._read, work[index + 1]) if follows else None
-                yield span, rows
-
-    def _read(self, span: Span) -> pl.DataFrame:
-        known = pl.col("_hr_known").dt.epoch("us")
-        days = pl.col(DAY_COLUMN).is_between(day_of(span.since), day_of(span.until - 1))
-        rows = self.silver.scan(self.extent.silver_version).filter(days)
-        rows = rows.filter((known >= span.since) & (known < span.until))
-        return collect(rows, self.silver, self.extent.silver_version)
-
     def _compute(self, span: Span, rows: pl.DataFrame, carry: Carry | None) -> Computed:
-        opening = not self.gold.computed().contains_instant(span.since - 1)
-        computed = self.engine.compute(self.view, rows, carry, span.since, span.until, opening=opening)
+        computed = self.context.engine.compute(
+            self.view, rows, carry, span.since, span.until, opening=self._opens(span)
+        )
         self.rows += len(rows)
         for column, count in computed.non_finite.items():
             self.non_finite[column] = self.non_finite.get(column, 0) + count
         return computed
 
-    def _commit(self, span: Span, computed: Computed, *, last: bool) -> None:
+    def _opens(self, span: Span) -> bool:
+        """Whether nothing is known of the time before a span."""
+        return span.since == self.candidate.start and not self._published.contains_instant(span.since - 1)
+
+    def _stage(self, span: Span, computed: Computed, *, last: bool) -> None:
+        files = tuple(staged_steps(self.gold.table, computed.steps))
+        crash_point("before candidate part")
         digest = carry_digest(computed.carry)
-        write_span(self.gold, span, computed.steps, self.journal.run_id, self.extent.silver_version, digest)
-        self.steps += len(computed.steps)
-        self.commits += 1
-        self.reached = span.until
+        self.candidate.add(Part(span.since, span.until, self._opens(span), len(computed.steps), digest, files))
+        crash_point("after candidate part")
+        self.spans_done += 1
         if last or time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
-            save_carry(self.folder, computed.carry, self.extent.silver_version)
+            save_carry(self.context.lake, self.folder, computed.carry, self.extent.silver_version)
             crash_point("after carry")
             self._saved_at = time.monotonic()
 
-    def report(self, seconds: float) -> BackfillReport:
+    def report(self, publication: Publication | None, seconds: float) -> BackfillReport:
         """What has been done."""
         return BackfillReport(
-            self.view.name, self.journal.run_id, self.extent.start, self.reached, self.rows, self.steps,
-            self.commits, self.non_finite, seconds,
+            self.view.name, self.candidate.run_id, self.extent.start, self.candidate.reached, self.rows,
+            self.candidate.steps, self.spans_done, publication, self.non_finite, seconds,
         )  # fmt: skip

@@ -5,7 +5,9 @@ A saved carry is good as long as silver got no row since that became known befor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,20 +15,65 @@ import polars as pl
 import xxhash
 
 from headrace.engines.base import Carry
-from headrace.errors import LakeError
+from headrace.errors import ConflictError, LakeError
+from headrace.lake.reading import collect
 from headrace.lake.states import SavedState, save_state, saved_states
-from headrace.types import FOREVER
+from headrace.platform.extent import day_of, rows_by_day
+from headrace.platform.gold import DAY_COLUMN, silver_table, state_folder
+from headrace.platform.spans import ROWS_A_SPAN, Span, spans
+from headrace.types import BEGINNING, DAY, FOREVER
 
 if TYPE_CHECKING:
-    from headrace.lake.base import Commit
+    from headrace.lake.base import Commit, Lake, Table
+    from headrace.platform.context import Context
+    from headrace.platform.gold import Gold
 
-KEEP = 6
+KEEP = 12
 _ELEMENT = "element-"
 _SINGLE = ("rows", "log", "seen")
 
 
-def save_carry(folder: Path, carry: Carry, silver_version: int) -> None:
-    """Save a carry, and forget the oldest beyond `KEEP`."""
+def carry_at(
+    context: Context, gold: Gold, at: int, silver_version: int, rows_a_span: int = ROWS_A_SPAN
+) -> Carry | None:
+    """What is carried into an instant: the best that was saved, brought forward from there."""
+    silver = silver_table(context.lake, gold.view.source)
+    carry = best_carry(state_folder(context.lake, gold), at, silver_version, silver.commits())
+    days = rows_by_day(silver, silver_version)
+    first = max(BEGINNING if carry is None else carry.until, min(days, default=0) * DAY)
+    for span, rows in rows_ahead(silver, silver_version, spans(first, at, days, rows_a_span)):
+        carry = context.engine.compute(gold.view, rows, carry, span.since, span.until, steps=False).carry
+    return carry
+
+
+def rows_ahead(silver: Table, version: int, work: list[Span]) -> Iterator[tuple[Span, pl.DataFrame]]:
+    """Read the rows of each span while the one before is at work."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        reading: Future[pl.DataFrame] | None = None
+        for index, span in enumerate(work):
+            rows = (reading or pool.submit(_rows_of, silver, version, span)).result()
+            follows = index + 1 < len(work)
+            reading = pool.submit(_rows_of, silver, version, work[index + 1]) if follows else None
+            yield span, rows
+
+
+def _rows_of(silver: Table, version: int, span: Span) -> pl.DataFrame:
+    known = pl.col("_hr_known").dt.epoch("us")
+    days = pl.col(DAY_COLUMN).is_between(day_of(span.since), day_of(span.until - 1))
+    rows = silver.scan(version).filter(days).filter((known >= span.since) & (known < span.until))
+    return collect(rows, silver, version)
+
+
+def save_carry(lake: Lake, folder: Path, carry: Carry, silver_version: int) -> None:
+    """Save a carry, and forget the oldest beyond `KEEP`.
+
+    While another run saves its own nothing is saved: a carry can always be computed again.
+    """
+    with suppress(ConflictError), lake.lock(f"carries-{folder.parent.name}-{folder.name}"):
+        _save(folder, carry, silver_version)
+
+
+def _save(folder: Path, carry: Carry, silver_version: int) -> None:
     frames = {name: frame for name in _SINGLE if (frame := getattr(carry, name)) is not None}
     frames |= {_ELEMENT + name: frame for name, frame in carry.elements.items()}
     note = {"until": carry.until, "silver_version": silver_version, "next_row_id": carry.next_row_id}
@@ -68,8 +115,8 @@ def _sorted(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _holds(state: SavedState, silver_version: int, commits: list[Commit]) -> bool:
     made = int(state.note["silver_version"])
-    lowest = min(made, silver_version)
-    changed = (int(c.metadata.get("min_known_us", FOREVER)) for c in commits if c.version > lowest)
+    low, high = sorted((made, silver_version))
+    changed = (int(c.metadata.get("min_known_us", FOREVER)) for c in commits if low < c.version <= high)
     return all(known >= state.note["until"] for known in changed)
 
 

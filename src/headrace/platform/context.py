@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from headrace.platform.settings import Settings
 if TYPE_CHECKING:
     from headrace.engines.base import Engine
     from headrace.lake.base import Lake
+    from headrace.online.base import OnlineStore
     from headrace.registry.base import Registry
 
 
@@ -49,3 +51,10 @@ class Context:
         from headrace.engines.polars import PolarsEngine
 
         return PolarsEngine()
+
+    @cached_property
+    def online(self) -> OnlineStore:
+        """The online store. Nothing is read, made or connected before its first use."""
+        from headrace.online.opening import open_store
+
+        return open_store(self.settings.online, self.root)

@@ -52,6 +52,11 @@ def checked_extent(context: Context, gold: Gold, start: int | None, end: int | N
     return Extent(start, end, _behind(segments, end, list(silver.commits())), version)
 
 
+def candidate_lock(gold: Gold, start: int, end: int) -> str:
+    """The lock of whoever computes a span of a view: other spans can be computed beside it."""
+    return f"backfill-{gold.view.name}-{gold.fingerprint}-{start}-{end}"
+
+
 def day_of(microseconds: int) -> date:
     """The UTC day of an instant."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=microseconds // DAY)).date()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -14,19 +13,27 @@ from headrace.definitions.project import Definitions
 from headrace.platform.context import Context
 from headrace.platform.project import load_definitions
 from headrace.platform.settings import read_settings
+from headrace.platform.user import user
 
 if TYPE_CHECKING:
     import polars as pl
 
     from headrace.definitions.services import FeatureService
     from headrace.engines.base import Known
+    from headrace.lake.base import VacuumReport
     from headrace.lake.layout import OptimizeReport
     from headrace.platform.backfill import BackfillReport, Progress
+    from headrace.platform.check import Checked
     from headrace.platform.ingest import IngestReport, Listener
+    from headrace.platform.materialize import MaterializeReport
+    from headrace.platform.online_answer import OnlineAnswer
     from headrace.platform.plan import Plan
     from headrace.platform.quarantine import QuarantinedReason, ReplayReport
     from headrace.platform.status import SourceStatus
+    from headrace.platform.verify import VerifyReport
+    from headrace.platform.versions import Versions
     from headrace.platform.view_status import ViewStatus
+    from headrace.registry.base import Hold, Publication
 
 Time = str | int | date | datetime
 
@@ -90,7 +97,7 @@ class Platform:
         """Put the definitions in force; see `headrace.platform.apply`."""
         from headrace.platform.apply import apply
 
-        return apply(self.context, by=_user())
+        return apply(self.context, by=user())
 
     def ingest(
         self, source: str | None = None, *, rebuild: bool = False, progress: Listener | None = None
@@ -153,6 +160,60 @@ class Platform:
 
         return backfill(self.context, view, start, end, progress=progress)
 
+    def versions(self, view: str) -> Versions:
+        """What was published of a view, and what an audit rejected; see `headrace.platform.versions`."""
+        from headrace.platform.versions import versions
+
+        return versions(self.context, view)
+
+    def check(self, view: str) -> Checked:
+        """Audit what is published of a view by its checks as they are now; see `headrace.platform.check`."""
+        from headrace.platform.check import check
+
+        return check(self.context, view)
+
+    def rollback(self, view: str, version: int | None = None, *, reason: str = "") -> Publication:
+        """Go back to an earlier version, offline and online, and hold the view; see `headrace.platform.rollback`."""
+        from headrace.platform.rollback import rollback
+
+        return rollback(self.context, view, version, reason)
+
+    def hold(self, view: str, reason: str) -> Hold:
+        """Publish nothing of a view until its release; see `headrace.platform.holds`."""
+        from headrace.platform.holds import hold
+
+        return hold(self.context, view, reason)
+
+    def release(self, view: str) -> Hold | None:
+        """Let a held view be published again; see `headrace.platform.holds`."""
+        from headrace.platform.holds import release
+
+        return release(self.context, view)
+
+    def materialize(self, view: str, *, whole: bool = False) -> MaterializeReport:
+        """Bring the online store to what is published of a view; see `headrace.platform.materialize`."""
+        from headrace.platform.materialize import materialize
+
+        return materialize(self.context, view, whole=whole)
+
+    def online(self, service: str | FeatureService, entity_rows: Any, *, at: Time | None = None) -> OnlineAnswer:
+        """The features of some entities now, from the online store; see `headrace.platform.online`."""
+        from headrace.platform.online import online
+
+        return online(self.context, service, entity_rows, at)
+
+    def verify(self, view: str, **options: Any) -> VerifyReport:
+        """Compare offline, online and recomputed values; see `headrace.platform.verify`."""
+        from headrace.platform.verify import verify
+
+        return verify(self.context, view, **options)
+
+    def vacuum(self, name: str | None = None, *, keep: int = 10, dry_run: bool = False) -> dict[str, VacuumReport]:
+        """Remove files that nobody needs any more; see `headrace.platform.vacuum`."""
+        from headrace.platform.vacuum import vacuum
+
+        return vacuum(self.context, name, keep=keep, dry_run=dry_run)
+
     def training_set(
         self,
         labels: Any,
@@ -189,10 +250,3 @@ class Platform:
         from headrace.platform.history import snapshot
 
         return snapshot(self.context, service, at, entities)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        return ""

@@ -16,7 +16,7 @@ from headrace.lake.reading import collect
 from headrace.platform.gold import DAY_COLUMN, Gold
 from headrace.platform.labels import as_frame
 from headrace.platform.masked_keys import key_masks, masked_keys
-from headrace.platform.reading import pinned_version
+from headrace.platform.pinned import gold_of, resolved
 from headrace.platform.training_set import Options, training_set
 from headrace.types import instant
 
@@ -60,16 +60,15 @@ def history(
     for name in view.entity_keys:
         if name not in key:
             raise DefinitionError(f"{view.place}: whose history? Its key '{name}' is missing.")
-    gold = Gold.of(context.lake, view)
-    version = pinned_version(gold)
-    scan = gold.table.scan(version)
+    gold = Gold.of(context, view)
+    scan = gold.scan()
     wanted = masked_keys(view, pl.DataFrame([_key_value(view, name, value) for name, value in key.items()]))
     for name in key:
         scan = scan.filter(pl.col(name) == wanted[name].item())
     for bound, keep in ((start, pl.Expr.ge), (end, pl.Expr.lt)):
         if bound is not None:
             scan = scan.filter(keep(pl.col("valid_from"), pl.lit(instant(bound)).cast(pl.Datetime("us", "UTC"))))
-    return collect(scan.drop(DAY_COLUMN, *view.entity_keys).sort("valid_from"), gold.table, version)
+    return collect(scan.drop(DAY_COLUMN, *view.entity_keys).sort("valid_from"), gold.table, gold.version)
 
 
 def _key_value(view: FeatureView, key: str, value: Any) -> pl.Series:
@@ -98,7 +97,8 @@ def snapshot(
         The entities: key columns, and what on-demand features ask for. All known ones by default, for a
         service whose views have the same keys.
     """
-    service = service_name if isinstance(service_name, FeatureService) else context.definitions.service(service_name)
+    named = service_name if isinstance(service_name, FeatureService) else context.definitions.service(service_name)
+    service = resolved(context, named)
     moment = pl.lit(instant(at)).cast(pl.Datetime("us", "UTC"))
     rows = _known_entities(context, service) if entities is None else as_frame(entities, "entities")
     return training_set(context, rows.with_columns(moment.alias(AT)), service, Options(time=AT))
@@ -112,12 +112,11 @@ def _known_entities(context: Context, service: FeatureService) -> pl.DataFrame:
             f"service '{service.name}': its entities can't be listed by themselves. "
             f"Pass entities= with {', '.join(needed)}."
         )
-    frames = []
-    for chosen in service.read_selections:
-        if chosen.key_columns:
-            gold = Gold.of(context.lake, chosen.view)
-            frames.append(gold.table.scan(pinned_version(gold)).select(
-                pl.col(key).alias(column) for key, column in chosen.key_columns.items()).unique())  # fmt: skip
+    frames = [
+        gold_of(context, chosen).scan().select(pl.col(key).alias(name) for key, name in chosen.key_columns.items())
+        for chosen in service.read_selections
+        if chosen.key_columns
+    ]
     if not frames:
         return pl.DataFrame({"_hr_one": np.zeros(1)}).select([])
     everyone = pl.concat(frames).unique()

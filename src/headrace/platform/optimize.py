@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from headrace.errors import UnknownNameError
 from headrace.lake.layout import TARGET_BYTES, OptimizeReport, optimize
 from headrace.platform.gold import Gold
 from headrace.platform.landing import BATCH, FILE, ROW
+from headrace.platform.registering import LAYOUT, commit_notes, register, turn
 from headrace.platform.silver import identity
 from headrace.quality.base import KNOWN
 
@@ -36,7 +37,7 @@ class Target:
     time : str
         The column to sort by within equal keys.
     lock : str
-        What its writers hold; empty where commits alone decide.
+        What its writers hold.
     """
 
     name: str
@@ -85,19 +86,44 @@ def optimize_tables(
     reports = {}
     for target in _targets(context, name):
         if target.table.exists():
-            reports[target.name] = _optimized(context, target, target_bytes, progress)
+            with context.lake.lock(target.lock):
+                reports[target.name] = _optimized(target, target_bytes, progress)
+    for view in context.definitions.views.values():
+        if name in (None, view.name) and Gold.of(context, view).pinned is not None:
+            reports[f"gold/{view.name}"] = _optimized_gold(context, view, target_bytes, progress)
     return reports
 
 
+Progress = Callable[[str, int, int], None]
+
+
 def _optimized(
-    context: Context, target: Target, target_bytes: int, progress: Callable[[str, int, int], None] | None
+    target: Target, target_bytes: int, progress: Progress | None, metadata: Mapping[str, str] | None = None
 ) -> OptimizeReport:
     def report(done: int, total: int) -> None:
         if progress:
             progress(target.name, done, total)
 
-    with context.lake.lock(target.lock) if target.lock else nullcontext():
-        return optimize(target.table, target.keys, target.time, target_bytes, report)
+    return optimize(target.table, target.keys, target.time, target_bytes, report, metadata)
+
+
+def _optimized_gold(
+    context: Context, view: FeatureView, target_bytes: int, progress: Progress | None
+) -> OptimizeReport:
+    """The same rows in other files are a publication too: readers pin versions."""
+    with turn(context, Gold.of(context, view)) as mine:
+        current = mine.gold.publication
+        if current is None:
+            return OptimizeReport()
+        notes = commit_notes(
+            mine, LAYOUT, uuid.uuid4().hex[:12], segments=mine.gold.segments(), steps=0, verdict=current.verdict,
+            content_of=current.content_of,
+        )  # fmt: skip
+        target = Target(f"gold/{view.name}", mine.gold.table, tuple(view.entity_keys), "valid_from", "")
+        report = _optimized(target, target_bytes, progress, notes)
+        if report.partitions:
+            register(mine, mine.head)
+        return report
 
 
 def _targets(context: Context, name: str | None) -> Iterator[Target]:
@@ -109,10 +135,6 @@ def _targets(context: Context, name: str | None) -> Iterator[Target]:
             yield Target(
                 f"silver/{source.name}", silver, _silver_keys(context, source), source.event_time or KNOWN, lock
             )
-    for view in context.definitions.views.values():
-        if name in (None, view.name):
-            gold = Gold.of(context.lake, view).table
-            yield Target(f"gold/{view.name}", gold, tuple(view.entity_keys), "valid_from", "")
 
 
 def _silver_keys(context: Context, source: Source) -> tuple[str, ...]:

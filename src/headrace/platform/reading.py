@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from headrace.definitions.views import FeatureView, Selection
-from headrace.errors import IncompleteError, NotAppliedError
+from headrace.errors import IncompleteError
 from headrace.platform.gold import Gold, complete_from
 from headrace.platform.lookup import Question, steps_in_force
 from headrace.timeline.arrays import Bools, Ints
@@ -20,20 +20,18 @@ _CODES = {status: code for code, status in enumerate(STATUSES.categories)}
 
 
 def values_at(
-    gold: Gold, chosen: Selection, question: Question, version: int, on_incomplete: str
+    gold: Gold, chosen: Selection, question: Question, on_incomplete: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The chosen features for each question, and their statuses.
 
     Parameters
     ----------
     gold : Gold
-        The view's gold.
+        The view's gold, at the version to read.
     chosen : Selection
         Which features.
     question : Question
         For whom and when.
-    version : int
-        The version of the gold table.
     on_incomplete : {"raise", "null"}
         What to do where the view is not complete at the asked time.
 
@@ -42,8 +40,8 @@ def values_at(
     values, statuses : frames
         One row a question, in its order; a column a feature, named as in the training set.
     """
-    complete = _complete(gold, question, version, on_incomplete)
-    found, there = steps_in_force(gold.table, version, question, step_columns(chosen))
+    complete = _complete(gold, question, on_incomplete)
+    found, there = steps_in_force(gold.table, gold.version, question, step_columns(chosen))
     return judged(chosen, found, there, question.time, complete)
 
 
@@ -98,23 +96,8 @@ def _statuses(name: str, series: pl.Series, exists: Bools, expired: Bools, compl
     return pl.Series(name, codes).cat.to(STATUSES)
 
 
-def pinned_version(gold: Gold) -> int:
-    """The newest version of a gold table.
-
-    Raises
-    ------
-    NotAppliedError
-        If nothing has been backfilled under the view's definition.
-    """
-    if not gold.table.exists():
-        raise NotAppliedError(
-            f"{gold.view.place} has never been backfilled as it is defined now. Run: headrace backfill {gold.view.name}"
-        )
-    return gold.table.version()
-
-
-def _complete(gold: Gold, question: Question, version: int, on_incomplete: str) -> Bools:
-    coverage = gold.complete(version)
+def _complete(gold: Gold, question: Question, on_incomplete: str) -> Bools:
+    coverage = gold.complete()
     inside = coverage.contains(question.time)
     if on_incomplete == "raise" and not inside.all():
         raise _incomplete(gold.view, question.time[~inside], len(question.time), str(coverage))

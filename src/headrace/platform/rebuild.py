@@ -11,6 +11,7 @@ import polars as pl
 from headrace.errors import ManifestError
 from headrace.platform.labels import parse_labels
 from headrace.platform.manifest import LIBRARIES, Manifest, fingerprints, save_training_set
+from headrace.platform.pinned import resolved
 from headrace.platform.training_set import Options, joined
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def rebuild(context: Context, manifest_path: Path, to: Path) -> pl.DataFrame:
     """
     manifest = Manifest.read(manifest_path)
     folder = manifest_path if manifest_path.is_dir() else manifest_path.parent
-    service = context.definitions.service(manifest.service)
+    service = resolved(context, context.definitions.service(manifest.service))
     _check_definitions(fingerprints(service), manifest)
     options = Options(**manifest.options)
     labels = parse_labels(folder / "labels.parquet", options.time, service)

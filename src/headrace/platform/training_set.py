@@ -19,7 +19,8 @@ from headrace.platform.lookup import Question
 from headrace.platform.manifest import Manifest, save_training_set
 from headrace.platform.masked_keys import masked_keys
 from headrace.platform.on_demand import computed
-from headrace.platform.reading import pinned_version, values_at
+from headrace.platform.pinned import gold_of, pin_versions, resolved
+from headrace.platform.reading import values_at
 
 if TYPE_CHECKING:
     from headrace.platform.context import Context
@@ -87,21 +88,28 @@ def training_set(
     NotAppliedError
         If a view has never been backfilled as it is defined now.
     """
-    service = _service(context, service_name)
+    service = resolved(context, _service(context, service_name))
     parsed = parse_labels(labels, options.time, service)
-    versions = pinned_versions(context, service, options.known)
+    versions = pinned_versions(context, service, options.known, to)
     result = joined(context, parsed, service, options, versions)
     if to is not None:
         save_training_set(to, parsed, result, Manifest.of(service, options, versions, parsed))
     return parsed.answer(result)
 
 
-def pinned_versions(context: Context, service: FeatureService, known: Known) -> dict[str, int]:
-    """The table version of each view that the service reads: of gold, or of silver for ``known="now"``."""
-    views = {chosen.view.name: chosen.view for chosen in service.read_selections}
+def pinned_versions(context: Context, service: FeatureService, known: Known, to: Path | None = None) -> dict[str, int]:
+    """The table version of each view that the service reads: of gold, or of silver for ``known="now"``.
+
+    Of a training set that is kept, vacuum keeps these versions too.
+    """
     if known == "now":
+        views = {chosen.reference: chosen.view for chosen in service.read_selections}
         return {name: silver_table(context.lake, view.source).version() for name, view in views.items()}
-    return {name: pinned_version(Gold.of(context.lake, view)) for name, view in views.items()}
+    golds = {chosen.reference: gold_of(context, chosen) for chosen in service.read_selections}
+    versions = {name: gold.version for name, gold in golds.items()}
+    if to is not None:
+        pin_versions(context, str(to.absolute()), golds)
+    return versions
 
 
 def joined(
@@ -111,7 +119,7 @@ def joined(
     columns: dict[str, pl.Series] = {name: labels.frame[name] for name in service.request}
     statuses: dict[str, pl.Series] = {}
     for chosen in service.read_selections:
-        values, states = _values(context, labels, chosen, options, versions[chosen.view.name])
+        values, states = _values(context, labels, chosen, options, versions[chosen.reference])
         columns |= {column.name: column for column in values}
         statuses |= {column.name: column for column in states}
     for item in service.on_demand:
@@ -129,7 +137,8 @@ def _values(
     question = Question(masked_keys(chosen.view, keys), labels.time)
     if options.known == "now":
         return values_now(context, chosen, question, version)
-    return values_at(Gold.of(context.lake, chosen.view), chosen, question, version, options.on_incomplete)
+    gold = Gold.unpublished(context.lake, chosen.view).at(version)
+    return values_at(gold, chosen, question, options.on_incomplete)
 
 
 def _service(context: Context, service: str | FeatureService) -> FeatureService:

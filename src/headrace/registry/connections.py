@@ -48,8 +48,12 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database."""
-        with self._errors(), self._engine.connect() as connection, connection.begin():
-            yield connection
+        with self._errors(), self._engine.connect() as plain:
+            # There, each statement would see a state of its own; SQLite's transactions see one anyway.
+            is_postgres = self.url.get_backend_name() == "postgresql"
+            connection = plain.execution_options(isolation_level="REPEATABLE READ") if is_postgres else plain
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

@@ -122,5 +122,5 @@ def _backfill(made: Run, end: str | None) -> None:
 def _steps(platform: Platform) -> int:
     from headrace.platform.gold import Gold
 
-    golds = [Gold.of(platform.context.lake, view).table for view in platform.definitions.views.values()]
-    return sum(file.rows for gold in golds for file in gold.files(gold.version()))
+    golds = [Gold.of(platform.context, view) for view in platform.definitions.views.values()]
+    return sum(file.rows for gold in golds for file in gold.files())

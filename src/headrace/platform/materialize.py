@@ -1,0 +1,155 @@
+"""Bringing the online store to what is published of a view."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.errors import DefinitionError, NotAppliedError
+from headrace.platform.gold import Gold
+from headrace.platform.online_heads import read_head
+from headrace.platform.online_loading import Load
+from headrace.platform.past_definitions import view_as_of
+
+if TYPE_CHECKING:
+    from headrace.definitions.views import FeatureView
+    from headrace.platform.context import Context
+    from headrace.platform.leases import HeldLease
+    from headrace.registry.base import Publication
+
+
+@dataclass(frozen=True, slots=True)
+class MaterializeReport:
+    """What was written online.
+
+    Parameters
+    ----------
+    view : str
+        The view.
+    number : int
+        The publication that is served online now.
+    records : int
+        Records that were written.
+    gone : int
+        Entities of which nothing is left.
+    whole : bool
+        Whether all records were written, rather than those that had changed.
+    seconds : float
+        How long it took.
+    """
+
+    view: str
+    number: int
+    records: int
+    gone: int
+    whole: bool
+    seconds: float
+
+    @property
+    def records_per_second(self) -> float:
+        """How fast records were written."""
+        return (self.records + self.gone) / self.seconds if self.seconds else 0.0
+
+
+def prepared(
+    context: Context, gold: Gold, publication: Publication, lease: HeldLease
+) -> Callable[[Publication], None] | None:
+    """Write a publication's records online, where nobody sees them yet.
+
+    Parameters
+    ----------
+    context : Context
+        The project.
+    gold : Gold
+        The view's table at the publication's version.
+    publication : Publication
+        Without its number.
+    lease : HeldLease
+        The right to publish the view.
+
+    Returns
+    -------
+    callable or None
+        Given the numbered publication, lets readers see its records, all at once. None for a view that is
+        not served online.
+
+    Raises
+    ------
+    OnlineStoreError
+        If the store can't be written.
+    LeaseLostError
+        If another process took over.
+    """
+    if not gold.view.online:
+        return None
+    load = Load(context, gold, publication, lease)
+    load.write()
+    return lambda numbered: load.show(numbered.number)
+
+
+def materialize(context: Context, view_name: str, *, whole: bool = False) -> MaterializeReport:
+    """Bring the online store to the publication of a view that is served.
+
+    Nothing is written where it is there already. Otherwise only what differs from what the store holds is
+    written, or everything, where that can't be told.
+
+    Parameters
+    ----------
+    context : Context
+        The project.
+    view_name : str
+        The view.
+    whole : bool
+        Write everything anyway.
+
+    Raises
+    ------
+    NotAppliedError
+        If nothing of the view was published.
+    DefinitionError
+        If the view is not served online.
+    OnlineStoreError
+        If the store can't be written.
+    """
+    from headrace.platform.registering import turn  # which publishes by `prepared`
+
+    began = time.monotonic()
+    view = context.definitions.view(view_name)
+    if not view.online:
+        raise DefinitionError(f"{view.place} is not served online: it is defined with online=False.")
+    with turn(context, _gold(context, view, _serving(context, view_name))) as mine:
+        serving = _serving(context, view_name)
+        gold = _gold(context, view, serving)
+        load = Load(context, gold, serving, mine.lease)
+        if whole or not _is_there(context, serving):
+            load.write(whole=whole)
+            load.show(serving.number)
+    seconds = time.monotonic() - began
+    return MaterializeReport(view_name, serving.number, load.records, load.gone, load.whole, seconds)
+
+
+def _gold(context: Context, view: FeatureView, serving: Publication) -> Gold:
+    """The gold that is served, under the definition that made it."""
+    return Gold.unpublished(context.lake, view_as_of(context, view, serving.fingerprint)).published_as(serving)
+
+
+def catch_up(context: Context, view_name: str) -> None:
+    """Show online what is served, where a crash or a store that was down came between the two."""
+    serving = context.registry.serving().get(view_name)
+    if serving is not None and context.definitions.view(view_name).online and not _is_there(context, serving):
+        materialize(context, view_name)
+
+
+def _serving(context: Context, view: str) -> Publication:
+    found = context.registry.serving().get(view)
+    if found is None:
+        raise NotAppliedError(f"view '{view}' has never been backfilled. Run: headrace backfill {view}")
+    return found
+
+
+def _is_there(context: Context, serving: Publication) -> bool:
+    head = read_head(context.online, serving.view)
+    wanted = (serving.fingerprint, serving.number, serving.generation, serving.table_version)
+    return head is not None and (head.fingerprint, head.number, *head.stamp) == wanted

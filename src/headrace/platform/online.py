@@ -1,0 +1,245 @@
+"""Reading features from the online store: one look at it a request, and each record evaluated at the request's time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import is_
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import DefinitionError, OnlineStoreError, UnknownNameError
+from headrace.platform.online_answer import OnlineAnswer
+from headrace.platform.online_reading import Served, ViewReader, picking
+from headrace.types import DataType, instant
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from headrace.definitions.services import FeatureService
+    from headrace.platform.context import Context
+    from headrace.timeline.packed import Answer
+
+Columns = Mapping[str, Sequence[Any]]
+Rows = list[tuple[Any, ...]]
+_ATTEMPTS = 5
+"""How often a request looks again because another definition was put in force meanwhile."""
+
+
+def online(
+    context: Context,
+    service: str | FeatureService,
+    entity_rows: Any,
+    at: str | int | date | datetime | None = None,
+) -> OnlineAnswer:
+    """The features of some entities now.
+
+    Parameters
+    ----------
+    context : Context
+        The project.
+    service : str or FeatureService
+        Which features.
+    entity_rows : list of dict, dict of lists, or frame
+        Whose: the key columns, and what on-demand features ask for. Further columns are handed back.
+    at : time, optional
+        When; now by default. The store knows the present and what is scheduled, and not the past.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such service, or a column is missing.
+    DefinitionError
+        If a value is not of its column's type.
+    NotAppliedError
+        If a view was never materialized as the service needs it.
+    OnlineStoreError
+        If the store can't be read.
+    """
+    reader = OnlineReader.of(context, service)
+    return reader.read(as_columns(entity_rows), context.clock() if at is None else instant(at))
+
+
+class OnlineReader:
+    """A service, ready to answer requests. Several threads can use it.
+
+    Parameters
+    ----------
+    context : Context
+        The project.
+    service : FeatureService
+        Which features.
+
+    Attributes
+    ----------
+    columns : dict of str to DataType
+        What a request brings: the keys of entities, and what on-demand features ask for.
+    """
+
+    def __init__(self, context: Context, service: FeatureService) -> None:
+        self.service, self._store = service, context.online
+        self._views = [ViewReader(chosen, self._store.location) for chosen in service.read_selections]
+        self._head_keys = [view.head_key for view in self._views]
+        self.columns: dict[str, DataType] = {}
+        for view in self._views:
+            for key, column in view.selection.key_columns.items():
+                self.columns.setdefault(column, view.view.entity_keys[key])
+        self.columns |= service.request
+        self._read_columns = [column for view in self._views for column in view.selection.columns.values()]
+        made = [f"{item.name}__{name}" for item in service.on_demand for name in item.outputs]
+        self._pick = picking([*self._read_columns, *made], service.columns)
+        self._types: tuple[list[Served], dict[str, DataType]] = [], {}
+
+    @classmethod
+    def of(cls, context: Context, service: str | FeatureService) -> OnlineReader:
+        """The reader of a service, which may be given by its name.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such service.
+        """
+        return cls(context, context.definitions.service(service) if isinstance(service, str) else service)
+
+    def read(self, entities: Columns, at: int) -> OnlineAnswer:
+        """The features of some entities.
+
+        Parameters
+        ----------
+        entities : mapping of str to sequence
+            The columns named in `columns`, of Python values: one an entity.
+        at : int
+            The time, in microseconds UTC.
+
+        Raises
+        ------
+        UnknownNameError, DefinitionError
+            If a column is missing, of another length than others, or a value of another type.
+        NotAppliedError
+            If a view was never materialized as the service needs it.
+        OnlineStoreError
+            If the store can't be read.
+        """
+        n = self._checked(entities)
+        served, answers = self._answers(entities, n, at)
+        read = _side_by_side(answers)
+        types = self._types_of(served)
+        if self.service.on_demand:
+            read = self._completed(entities, at, types, read)
+        if self._pick is not None:
+            types = {name: types[name] for name in self.service.columns}
+            read = tuple([*map(self._pick, each)] for each in read)  # type: ignore[assignment]
+        return OnlineAnswer(at, entities, self.columns, types, *read)
+
+    def _checked(self, entities: Columns) -> int:
+        """How many entities are asked for; one where a service needs no column."""
+        for column in self.columns:
+            if column not in entities:
+                raise UnknownNameError.of("column", column, entities, f"request for service '{self.service.name}'")
+        n = next(map(len, entities.values()), 1)
+        for column, values in entities.items():
+            if len(values) != n:
+                raise DefinitionError(
+                    f"request for service '{self.service.name}': column '{column}' has {len(values)} values, and "
+                    f"others have {n}. Give one an entity."
+                )
+        return n
+
+    def _answers(self, entities: Columns, n: int, at: int) -> tuple[list[Served], list[list[Answer]]]:
+        """One look at the store for all views; again if the keys turn out to be those of another definition."""
+        served = [view.served for view in self._views if view.served is not None]
+        if len(served) < len(self._views):
+            served = self._heads(self._store.get_many(self._head_keys))
+        for _ in range(_ATTEMPTS):
+            keys = [view.keys(s, entities, n) for view, s in zip(self._views, served, strict=True)]
+            found = self._store.get_many([*self._head_keys, *filter(None, chain.from_iterable(keys))])
+            fresh = self._heads(found[: len(served)])
+            if all(f is s or f.head.fingerprint == s.head.fingerprint for f, s in zip(fresh, served, strict=True)):
+                records = iter(found[len(served) :])
+                own = [[None if key is None else next(records) for key in some] for some in keys]
+                views = zip(self._views, fresh, own, strict=True)
+                return fresh, [view.answers(s, some, at) for view, s, some in views]
+            served = fresh
+        raise OnlineStoreError(
+            f"service '{self.service.name}': its views were published under another definition {_ATTEMPTS} times "
+            "during one request. Ask again."
+        )
+
+    def _heads(self, values: Sequence[bytes | None]) -> list[Served]:
+        return [view.at(value) for view, value in zip(self._views, values, strict=True)]
+
+    def _types_of(self, served: list[Served]) -> dict[str, DataType]:
+        """The types of the service's columns; remembered, as they seldom change."""
+        known, types = self._types
+        if len(known) != len(served) or not all(map(is_, known, served)):
+            types = dict(zip(self._read_columns, chain.from_iterable(s.types for s in served), strict=True))
+            types |= {f"{item.name}__{name}": t for item in self.service.on_demand for name, t in item.outputs.items()}
+            self._types = served, types
+        return types
+
+    def _completed(
+        self, entities: Columns, at: int, types: dict[str, DataType], read: tuple[Rows, Rows, Rows]
+    ) -> tuple[Rows, Rows, Rows]:
+        """With the on-demand features, which have no event time of their own."""
+        from headrace.platform.online_on_demand import on_demand_columns
+
+        rows, statuses, times = read
+        columns = zip(*rows, strict=True) if rows else ([] for _ in self._read_columns)
+        features = dict(zip(self._read_columns, columns, strict=True))
+        values, codes = on_demand_columns(self.service, types, features, entities, at, len(rows))
+        more = [*zip(*values.values(), strict=True)], [*zip(*codes.values(), strict=True)]
+        none = (None,) * len(values)
+        return _joined(rows, more[0]), _joined(statuses, more[1]), [row + none for row in times]
+
+
+def as_columns(entity_rows: Any) -> dict[str, list[Any]]:
+    """The columns of rows that were given in one way or another.
+
+    Parameters
+    ----------
+    entity_rows : list of dict, mapping of str to sequence, or frame
+        Polars, pandas or Arrow; or the path of a Parquet or CSV file. In a list each dict has the same names.
+
+    Raises
+    ------
+    DefinitionError
+        If a row lacks a column that the first one has, or has another.
+
+    Examples
+    --------
+    >>> as_columns([{"driver_id": 7}, {"driver_id": 8}])
+    {'driver_id': [7, 8]}
+    """
+    if isinstance(entity_rows, Mapping):
+        return {name: list(values) for name, values in entity_rows.items()}
+    if isinstance(entity_rows, list | tuple):
+        return _columns_of(entity_rows)
+    from headrace.platform.labels import as_frame
+
+    return as_frame(entity_rows, "entity rows").to_dict(as_series=False)
+
+
+def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    names = list(rows[0]) if rows else []
+    for place, row in enumerate(rows):
+        if row.keys() != rows[0].keys():
+            different = ", ".join(sorted(row.keys() ^ rows[0].keys()))
+            raise DefinitionError(f"request: row {place} and row 0 do not have the same columns: {different}.")
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _side_by_side(answers: list[list[Answer]]) -> tuple[Rows, Rows, Rows]:
+    """What views answered: for each entity the values, the statuses and the event times, of all views."""
+    if len(answers) == 1:
+        (own,) = answers
+        times = [(each.event_time,) * len(each.values) for each in own]
+        return [each.values for each in own], [each.statuses for each in own], times
+    rows, statuses, times = [], [], []
+    for each in zip(*answers, strict=True):
+        rows.append(tuple(chain.from_iterable(a.values for a in each)))
+        statuses.append(tuple(chain.from_iterable(a.statuses for a in each)))
+        times.append(tuple(chain.from_iterable((a.event_time,) * len(a.values) for a in each)))
+    return rows, statuses, times
+
+
+def _joined(rows: Rows, more: Rows) -> Rows:
+    return [one + other for one, other in zip(rows, more, strict=True)]

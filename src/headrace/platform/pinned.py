@@ -1,0 +1,73 @@
+"""Services that pin a version: ``driver_now @ 3`` is read as it was defined and published then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from headrace.definitions.services import FeatureService, Member
+from headrace.definitions.transforms import OnDemand
+from headrace.definitions.views import FeatureView, Selection, selection
+from headrace.errors import UnknownNameError, VersionGoneError
+from headrace.platform.gold import Gold
+from headrace.platform.past_definitions import view_as_of
+from headrace.registry.base import Pin, Publication
+
+if TYPE_CHECKING:
+    from headrace.platform.context import Context
+
+
+def resolved(context: Context, service: FeatureService) -> FeatureService:
+    """The service with each pinned view as it was defined when that version was published.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such version, or it did not have a chosen feature yet.
+    """
+    if all(chosen.version is None for chosen in service.read_selections):
+        return service
+    on_demand = {
+        item.name: replace(item, inputs=tuple(_resolved(context, wanted) for wanted in item.inputs))
+        for item in service.on_demand
+    }
+    members: list[Member] = [
+        on_demand[item.name] if isinstance(item, OnDemand) else _resolved(context, item) for item in service.features
+    ]
+    return replace(service, features=members)
+
+
+def gold_of(context: Context, chosen: Selection) -> Gold:
+    """The gold that a selection reads: of its pinned version, or the newest of its definition."""
+    if chosen.version is None:
+        return Gold.of(context, chosen.view)
+    found = publication_of(context, chosen)
+    if found.vacuumed:
+        raise VersionGoneError(f"{chosen.reference}: its files were removed by vacuum. Pin a newer version, or none.")
+    return Gold.unpublished(context.lake, chosen.view).published_as(found)
+
+
+def publication_of(context: Context, chosen: Selection) -> Publication:
+    """The publication that a selection pins."""
+    found = {publication.number: publication for publication in context.registry.publications(chosen.view.name)}
+    if chosen.version not in found:
+        raise UnknownNameError.of("version", str(chosen.version), map(str, found), chosen.view.place)
+    return found[chosen.version]
+
+
+def pin_versions(context: Context, owner: str, golds: dict[str, Gold]) -> None:
+    """Let vacuum keep what a manifest names."""
+    now = context.clock()
+    pins = [Pin(owner, gold.view.name, gold.fingerprint, gold.version, now) for gold in golds.values()]
+    context.registry.pin(pins)
+
+
+def _resolved(context: Context, item: FeatureView | Selection) -> Selection:
+    chosen = selection(item)
+    if chosen.version is None:
+        return chosen
+    view = view_as_of(context, chosen.view, publication_of(context, chosen).fingerprint)
+    for name in chosen.names:
+        if name not in view.features:
+            raise UnknownNameError.of("feature", name, view.features, chosen.reference)
+    return replace(chosen, view=view)

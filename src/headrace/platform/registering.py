@@ -1,0 +1,190 @@
+"""Numbering what was committed: offline and online together, and what a crash left unfinished first.
+
+The content of a table's version never changes, so a commit that a crash left unregistered is registered
+by whoever publishes next, just as its own process would have done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import LakeError, OnlineStoreError
+from headrace.platform.crash_points import crash_point
+from headrace.platform.gold import Gold, Segment, definition_notes, segments_of, segments_text
+from headrace.platform.leases import HeldLease, publishing
+from headrace.platform.materialize import prepared
+from headrace.platform.user import user
+from headrace.registry.base import Hold, Publication
+
+if TYPE_CHECKING:
+    from headrace.lake.base import Commit
+    from headrace.platform.context import Context
+
+BACKFILL, ROLLBACK, LAYOUT = "backfill", "rollback", "layout"
+_OURS = (BACKFILL, ROLLBACK, LAYOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The right to publish a view, and what is published so far.
+
+    Parameters
+    ----------
+    context : Context
+        The project.
+    gold : Gold
+        The table of the definition that is published, pinned at what was published of it.
+    lease : HeldLease
+        The lease.
+    """
+
+    context: Context
+    gold: Gold
+    lease: HeldLease
+
+    @property
+    def head(self) -> int:
+        """The newest version of the table; -1 where there is none."""
+        return self.gold.table.version() if self.gold.table.exists() else -1
+
+
+@contextmanager
+def turn(context: Context, gold: Gold) -> Iterator[Turn]:
+    """Wait for the right to publish a view; first finish what a crash left unfinished there."""
+    with publishing(context.registry, gold.view.name) as lease:
+        finish_interrupted(context, gold, lease)
+        yield Turn(context, Gold.of(context, gold.view), lease)
+
+
+def commit_notes(mine: Turn, kind: str, run_id: str, *, segments: list[Segment], **rest: Any) -> dict[str, str]:
+    """What a commit to gold says: all that its publication's row needs."""
+    notes = {
+        **definition_notes(mine.gold.view),
+        "kind": kind,
+        "run": run_id,
+        "segments": segments_text(segments),
+        "token": mine.lease.token,
+        "generation": _generation(mine),
+        "published_at": mine.context.clock(),
+        "published_by": user(),
+        **rest,
+    }
+    return {name: str(value) for name, value in notes.items()}
+
+
+def register(mine: Turn, version: int) -> Publication:
+    """Number a committed version, online and offline at once.
+
+    Records are written online first, where nobody sees them yet.
+    """
+    commit = mine.gold.table.commit_at(version)
+    publication = _publication(commit, mine.lease.token)
+    serve = _is_served(mine.context, publication)
+    shown, failure = _prepared(mine, publication) if serve else (None, None)
+    crash_point("before publication")
+    mine.lease.check()
+    done = mine.context.registry.publish(publication, serve=serve, hold=_hold(commit))
+    crash_point("after publication")
+    if failure is not None:
+        raise OnlineStoreError(
+            f"{mine.gold.view.place}: version {done.number} is published and read offline, but not online: {failure} "
+            f"When the store is back: headrace materialize {done.view}."
+        ) from failure
+    if shown is not None:
+        shown(done)
+    return done
+
+
+def finish_interrupted(context: Context, gold: Gold, lease: HeldLease) -> None:
+    """Register the last commit if a crash came before its registration; put aside what was never audited."""
+    _note_loss(context, gold, lease)
+    current = Gold.of(context, gold.view)
+    mine = Turn(context, current, lease)
+    if mine.head <= (-1 if current.pinned is None else current.version):
+        return
+    if mine.gold.table.commit_at(mine.head).metadata.get("kind") in _OURS:
+        register(mine, mine.head)
+    elif current.pinned is not None:
+        found = current.table.commit_at(current.version).metadata
+        current.table.restore(current.version, metadata=found, expected_version=mine.head)
+        finish_interrupted(context, gold, lease)
+    else:
+        raise LakeError(
+            f"{gold.table.location} was made by another program, and no version of it was audited. Move the folder "
+            "away and run the same command again."
+        )
+
+
+def is_interrupted(gold: Gold) -> bool:
+    """Whether the table has a version that is not published, or not yet; or is gone."""
+    if not gold.table.exists():
+        return gold.pinned is not None
+    return gold.table.version() > (-1 if gold.pinned is None else gold.pinned)
+
+
+def _note_loss(context: Context, gold: Gold, lease: HeldLease) -> None:
+    """Where somebody has taken the table away, so that it is made anew, its versions are gone."""
+    found = Gold.of(context, gold.view)
+    if found.pinned is not None and not found.table.exists():
+        mine = [p.number for p in context.registry.publications(gold.view.name) if p.fingerprint == found.fingerprint]
+        context.registry.mark_vacuumed(gold.view.name, mine, token=lease.token)
+
+
+def _generation(mine: Turn) -> int:
+    """That of what was published before; a table that was made anew begins another."""
+    before = mine.context.registry.publications(mine.gold.view.name)
+    newest = max((p.generation for p in before), default=1)
+    is_made_anew = mine.gold.pinned is None and any(p.fingerprint == mine.gold.fingerprint for p in before)
+    return newest + 1 if is_made_anew else newest
+
+
+def _publication(commit: Commit, token: int) -> Publication:
+    """The row of a commit."""
+    note = commit.metadata
+    return Publication(
+        view=note["view"],
+        fingerprint=note["definition"],
+        table_version=commit.version,
+        kind=note["kind"],
+        run=note["run"],
+        generation=int(note["generation"]),
+        frontier=max((s.until for s in segments_of(note)), default=0),
+        steps=int(note["steps"]),
+        verdict=note["verdict"],
+        token=token,
+        published_at=int(note["published_at"]),
+        published_by=note["published_by"],
+        content_of=int(note.get("content_of", 0)),
+    )
+
+
+def _hold(commit: Commit) -> Hold | None:
+    """A rollback holds its view: else the next run would bring back what was taken back."""
+    note = commit.metadata
+    if note["kind"] != ROLLBACK:
+        return None
+    return Hold(note["view"], note["reason"], int(note["published_at"]), note["published_by"])
+
+
+def _is_served(context: Context, publication: Publication) -> bool:
+    """Whether readers get it: a new definition only once it reaches as far as the old one."""
+    serving = context.registry.serving().get(publication.view)
+    if serving is None or publication.kind == ROLLBACK or serving.fingerprint == publication.fingerprint:
+        return True
+    applied = context.registry.current()
+    version = None if applied is None else applied.version("view", publication.view)
+    is_in_force = version is not None and version.entry.fingerprint == publication.fingerprint
+    return is_in_force and publication.frontier >= serving.frontier
+
+
+def _prepared(
+    mine: Turn, publication: Publication
+) -> tuple[Callable[[Publication], None] | None, OnlineStoreError | None]:
+    """Write records online, not yet seen; a store that is down doesn't keep offline readers waiting."""
+    try:
+        return prepared(mine.context, mine.gold.at(publication.table_version), publication, mine.lease), None
+    except OnlineStoreError as error:
+        return None, error

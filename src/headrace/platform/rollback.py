@@ -1,0 +1,109 @@
+"""Rolling back: the content of an earlier publication under a new number, offline and online together."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from headrace.errors import HeadraceError, UnknownNameError, VersionGoneError
+from headrace.platform.crash_points import crash_point
+from headrace.platform.gold import Gold
+from headrace.platform.materialize import catch_up
+from headrace.platform.past_definitions import view_as_of
+from headrace.platform.registering import ROLLBACK, Turn, commit_notes, register, turn
+
+if TYPE_CHECKING:
+    from headrace.platform.context import Context
+    from headrace.registry.base import Publication
+
+
+def rollback(context: Context, view_name: str, number: int | None = None, reason: str = "") -> Publication:
+    """Publish the content of an earlier publication again, and hold the view.
+
+    Held, because the next run would bring the bad partition back: see `headrace.platform.holds.release`.
+
+    Parameters
+    ----------
+    context : Context
+        The project.
+    view_name : str
+        The view.
+    number : int, optional
+        The publication to go back to; the one before the content that is served now by default. Said again
+        while the view is held for it, a rollback without a number finishes the first, and goes no further.
+    reason : str
+        Why; shown to whoever finds the view held.
+
+    Returns
+    -------
+    Publication
+        The new one; what is served already, where that has the wanted content and the view is held for it.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such publication.
+    VersionGoneError
+        If vacuum took its files.
+    HeadraceError
+        If there is nothing to go back to.
+    """
+    view = context.definitions.view(view_name)
+    target = _target(context, view.name, number)
+    gold = Gold.of(context, view_as_of(context, view, target.fingerprint))
+    with turn(context, gold) as mine:
+        serving = context.registry.serving()[view.name]
+        if serving.content_of != target.content_of or not _is_held(context, view.name):
+            return register(mine, _restored(mine, serving, target, reason))
+    catch_up(context, view.name)
+    return serving
+
+
+def _target(context: Context, view: str, number: int | None) -> Publication:
+    found = {publication.number: publication for publication in context.registry.publications(view)}
+    serving = context.registry.serving().get(view)
+    if serving is None:
+        raise HeadraceError(f"view '{view}' has never been published: there is nothing to roll back.")
+    if number is None and serving.kind == ROLLBACK and _is_held(context, view):
+        return serving  # said twice, a rollback does not go further back
+    wanted = _previous(serving, found) if number is None else number
+    if wanted not in found:
+        raise UnknownNameError.of("version", str(wanted), map(str, found), f"view '{view}'")
+    if found[wanted].vacuumed:
+        there = [str(publication.number) for publication in found.values() if not publication.vacuumed]
+        raise VersionGoneError(
+            f"view '{view}': the files of version {wanted} were removed by vacuum. Still there: {', '.join(there)}."
+        )
+    return found[wanted]
+
+
+def _is_held(context: Context, view: str) -> bool:
+    return view in context.registry.holds()
+
+
+def _previous(serving: Publication, found: dict[int, Publication]) -> int:
+    """The newest publication before the content that is served."""
+    earlier = [p.number for p in found.values() if p.number < serving.content_of and not p.vacuumed]
+    if not earlier:
+        raise HeadraceError(
+            f"view '{serving.view}' has no version before {serving.content_of}: there is nothing to go back to."
+        )
+    return max(earlier)
+
+
+def _restored(mine: Turn, serving: Publication, target: Publication, reason: str) -> int:
+    """Commit the content of a publication forward."""
+    notes = commit_notes(
+        mine, ROLLBACK, uuid.uuid4().hex[:12], segments=mine.gold.at(target.table_version).segments(), steps=0,
+        verdict=target.verdict, content_of=target.content_of,
+        reason=reason or f"rolled back from version {serving.number} to {target.number}",
+    )  # fmt: skip
+    before = mine.context.registry.publications(serving.view)
+    notes["generation"] = str(max(publication.generation for publication in before) + 1)
+    mine.lease.check()
+    crash_point("before rollback commit")
+    version = mine.gold.table.restore(target.table_version, metadata=notes, expected_version=mine.head)
+    crash_point("after rollback commit")
+    if version is None:
+        raise AssertionError("a restore without a transaction is never skipped")
+    return version
