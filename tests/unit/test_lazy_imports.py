@@ -13,15 +13,20 @@ from headrace.cli.commands import SUMMARIES
 HEAVY = [
     "deltalake",
     "h3",
+    "lmdb",
     "narwhals",
     "numpy",
     "pandas",
     "pandera",
     "polars",
+    "prometheus_client",
     "psycopg",
     "pyarrow",
+    "redis",
     "sklearn",
     "sqlalchemy",
+    "starlette",
+    "uvicorn",
 ]
 
 PROBE = """

@@ -47,6 +47,7 @@ def _record(done: BackfillReport) -> dict[str, object]:
         "through": instant_text(done.until),
         "rows read": done.rows,
         "steps": done.steps,
-        "commits": done.commits,
+        "spans": done.spans,
+        "version": None if done.publication is None else done.publication.number,
         "seconds": f"{done.seconds:.1f}",
     }

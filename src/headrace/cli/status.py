@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headrace.cli.commands import command_app
 from headrace.cli.options import ProjectOption
-from headrace.types import instant_text
+from headrace.types import SECOND, duration_text, instant_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 app = command_app()
 _MEGABYTE = 1_000_000
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 
 @app.command()
@@ -36,12 +37,25 @@ def _view_record(found: ViewStatus) -> dict[str, object]:
     return {
         "view": found.view,
         "definition": found.state,
+        "version": found.version,
         "complete": str(found.complete),
+        "frontier": _age(found),
         "stale from": stale,
         "steps": found.steps,
         "files": found.files,
         "MB": f"{found.size_bytes / _MEGABYTE:,.1f}",
+        "held": found.held,
     }
+
+
+def _age(found: ViewStatus) -> str | None:
+    """How old the frontier is, to the second, minute or hour, and whether that is too old."""
+    if found.age_seconds is None:
+        return "never: STALE" if found.is_stale else None
+    seconds = int(found.age_seconds)
+    unit = next((unit for limit, unit in ((_DAY, _HOUR), (_HOUR, _MINUTE)) if abs(seconds) >= limit), 1)
+    text = duration_text(abs(seconds) // unit * unit * SECOND)
+    return f"{text} {'ago' if seconds >= 0 else 'ahead'}{': STALE' if found.is_stale else ''}"
 
 
 def _source_record(found: SourceStatus) -> dict[str, object]:

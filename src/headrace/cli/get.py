@@ -1,0 +1,83 @@
+"""``headrace get``: the features of some entities, from the online store."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.commands import command_app
+from headrace.cli.options import ProjectOption
+
+if TYPE_CHECKING:
+    from headrace.platform.online_answer import OnlineAnswer
+
+app = command_app()
+_NEXT_COLUMN = re.compile(r",(?=\w+=)")
+
+
+@app.command()
+def get(
+    service: Annotated[str, typer.Argument(help="The service: which features.")],
+    entities: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="An entity each, as driver_id=7; its further keys and request columns behind commas: zone=9,city=x.",
+            metavar="KEY=VALUE",
+        ),
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="When, e.g. 2026-01-05T08:00:00Z; now by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: an object an entity, with statuses.")] = False,
+    project: ProjectOption = Path(),
+) -> None:
+    from headrace.platform import Platform
+    from headrace.platform.request_columns import from_texts
+
+    rows = [dict(map(_pair, _NEXT_COLUMN.split(text))) for text in entities or []]
+    platform = Platform.open(project)
+    columns = from_texts(platform.definitions.service(service), rows or [{}], f"headrace get {service}")
+    answer = platform.online(service, columns, at=at)
+    if as_json:
+        _print_json(answer)
+    else:
+        _print_table(service, answer)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"'{text}' names no value: write e.g. driver_id=101.")
+    return name, value
+
+
+def _print_json(answer: OnlineAnswer) -> None:
+    import sys
+
+    import msgspec
+
+    records = [
+        {**row, "statuses": statuses} for row, statuses in zip(answer.to_dicts(), answer.status_names(), strict=True)
+    ]
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(records)).decode() + "\n")
+
+
+def _print_table(service: str, answer: OnlineAnswer) -> None:
+    from headrace.cli.frames import print_frame
+    from headrace.types import instant_text
+
+    print_frame(answer.to_frame(), title=f"{service} at {instant_text(answer.at)}", empty="Nobody was asked for.")
+    for key, statuses in zip(_keys(answer), answer.status_names(), strict=True):
+        absent = {name: status for name, status in statuses.items() if status != "PRESENT"}
+        if absent:
+            typer.echo(f"{key}: " + ", ".join(f"{name} {status}" for name, status in absent.items()))
+
+
+def _keys(answer: OnlineAnswer) -> list[str]:
+    """Each entity as it was written on the command line."""
+    rows = zip(*answer.entities.values(), strict=True) if answer.entities else [()] * len(answer.rows)
+    return [
+        ",".join(f"{name}={value}" for name, value in zip(answer.entities, row, strict=True)) or "global"
+        for row in rows
+    ]

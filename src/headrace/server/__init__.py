@@ -1,0 +1,1 @@
+"""The HTTP server: Feast's way of asking for features, health, readiness and metrics."""

@@ -1,0 +1,118 @@
+"""The routes, and how what goes wrong on one is told."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from headrace.errors import HeadraceError
+from headrace.server.errors import error_response, status_of
+from headrace.server.metrics import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from headrace.server.answering import Answering
+
+Handler = Callable[[Request], Awaitable[Response]]
+_CLIENT_WENT: Final = 499
+"""As others count it; nobody reads the answer."""
+_JSON: Final = "application/json"
+_SMALL_BODY_BYTES: Final = 1_024
+_log: Final = logging.getLogger(__name__)
+
+
+def application(answering: Answering) -> Starlette:
+    """The server as an ASGI application.
+
+    Parameters
+    ----------
+    answering : Answering
+        What answers for one project.
+    """
+    endpoints = _Endpoints(answering)
+    routes = [
+        endpoints.route("POST", "/get-online-features", endpoints.features),
+        endpoints.route("GET", "/health", endpoints.health),
+        endpoints.route("GET", "/ready", endpoints.ready),
+        endpoints.route("GET", "/metrics", endpoints.metrics),
+    ]
+    return Starlette(routes=routes, exception_handlers={HTTPException: endpoints.no_route})
+
+
+class _Endpoints:
+    """What is done on each route."""
+
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+
+    def route(self, method: str, path: str, handler: Handler) -> Route:
+        """A route whose requests are counted, and whose errors are told."""
+
+        async def endpoint(request: Request) -> Response:
+            began = time.perf_counter()
+            response = await _answered(handler, request)
+            self._answering.metrics.answered(path, response.status_code, time.perf_counter() - began)
+            return response
+
+        return Route(path, endpoint, methods=[method])
+
+    async def features(self, request: Request) -> Response:
+        """Features of some entities.
+
+        A small request to a map in this machine's memory takes less time than handing it to a thread would.
+        Whatever waits for a socket, or takes its time, goes to a thread, so that others are answered meanwhile.
+        """
+        body = await request.body()
+        if self._answering.is_local and len(body) <= _SMALL_BODY_BYTES:
+            return Response(self._answering.answer(body), media_type=_JSON)
+        return Response(await run_in_threadpool(self._answering.answer, body), media_type=_JSON)
+
+    async def health(self, request: Request) -> Response:
+        """Answering at all is the answer."""
+        return Response(msgspec.json.encode({"status": "up"}), media_type=_JSON)
+
+    async def ready(self, request: Request) -> Response:
+        """Whether requests can be answered, and why not."""
+        reasons = await run_in_threadpool(self._answering.not_ready)
+        body = msgspec.json.encode({"ready": not reasons, "reasons": reasons})
+        return Response(body, 503 if reasons else 200, media_type=_JSON)
+
+    async def metrics(self, request: Request) -> Response:
+        """For Prometheus."""
+        text = await run_in_threadpool(self._answering.metrics.text)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE})
+
+    async def no_route(self, request: Request, error: Exception) -> Response:
+        """An unknown path, or a known one asked in the wrong way."""
+        if not isinstance(error, HTTPException):
+            raise error
+        self._answering.metrics.answered("other", error.status_code, 0.0)
+        known = "There are POST /get-online-features, GET /health, GET /ready and GET /metrics."
+        message = f"{request.method} {request.url.path}: {error.detail}. {known}"
+        response = error_response(error.status_code, "NoRouteError", message)
+        response.headers.update(error.headers or {})
+        return response
+
+
+async def _answered(handler: Handler, request: Request) -> Response:
+    try:
+        return await handler(request)
+    except HeadraceError as error:
+        status = status_of(error)
+        if status >= 500:
+            _log.warning("%s: %s", request.url.path, error)
+        return error_response(status, type(error).__name__, str(error))
+    except ClientDisconnect:
+        return Response(status_code=_CLIENT_WENT)
+    except Exception:  # noqa: BLE001 - a defect here must not end other requests; its traceback is for the log alone
+        _log.exception("%s failed", request.url.path)
+        return error_response(500, "InternalError", "the server failed to answer; its log says why.")

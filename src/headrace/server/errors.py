@@ -1,0 +1,71 @@
+"""What a client is told when something is wrong: a status, a kind and a message, never a traceback."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from starlette.responses import Response
+
+from headrace.errors import (
+    DefinitionError,
+    HeadraceError,
+    HeldError,
+    IncompleteError,
+    NotAppliedError,
+    OnlineStoreError,
+    OverflowRefusedError,
+    RegistryError,
+    TimeError,
+    TransformError,
+)
+
+RETRY_AFTER_SECONDS: Final = 1
+_STATUSES: Final[tuple[tuple[type[HeadraceError], int], ...]] = (
+    (OnlineStoreError, 503),
+    (RegistryError, 503),
+    (NotAppliedError, 503),
+    (TransformError, 500),
+    (TimeError, 422),
+    (DefinitionError, 422),
+    (IncompleteError, 422),
+    (OverflowRefusedError, 422),
+    (HeldError, 409),
+)
+"""The first that an error is one of counts."""
+
+
+class RequestError(HeadraceError):
+    """A request can't be answered as it is.
+
+    Parameters
+    ----------
+    status : int
+        The HTTP status.
+    message : str
+        What is wrong, where, and what to do.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def status_of(error: HeadraceError) -> int:
+    """The HTTP status of an error: 500 where it is not the client's fault and won't pass."""
+    if isinstance(error, RequestError):
+        return error.status
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+def error_response(status: int, kind: str, message: str) -> Response:
+    """``{"error": {"type": …, "message": …}}``; with 503, when to ask again.
+
+    Examples
+    --------
+    >>> error_response(503, "OnlineStoreError", "it is down").headers["retry-after"]
+    '1'
+    """
+    body = msgspec.json.encode({"error": {"type": kind, "message": message}})
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else None
+    return Response(body, status, headers, "application/json")
