@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.headrace-installed
+FEAST := .venv-feast
+FEAST_STAMP := $(FEAST)/.feast-installed
 UV := $(shell command -v uv 2>/dev/null)
 CODE := src tests $(wildcard benchmarks) $(wildcard data_platform)
 TYPED := src tests $(wildcard data_platform)
@@ -13,10 +15,10 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock clean install
+.PHONY: help demo test lint format bench bench-feast lock clean install
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(STAMP) ## Simulate a city, compute features, train a model; leaves a project to explore.
 	$(BIN)/headrace demo $(ARGS)
@@ -37,16 +39,23 @@ format: $(STAMP) ## Rewrite the code in the project's style.
 bench: $(STAMP) ## Run the benchmarks; one JSON line each. One alone: make bench ARGS=pit
 	$(BIN)/headrace bench $(ARGS)
 
+bench-feast: $(STAMP) $(FEAST_STAMP) ## Run the benchmarks that have Feast beside; installs it into .venv-feast.
+	$(BIN)/headrace bench materialize $(ARGS)
+	$(BIN)/headrace bench get $(ARGS)
+
 install: $(STAMP) ## Make .venv from the lock file.
 
-lock: $(STAMP) ## Write requirements.lock again, with the newest versions that pyproject.toml allows.
+lock: $(STAMP) ## Write requirements.lock again, with the newest versions that pyproject.toml allows; Feast's too.
 	$(or $(UV),$(BIN)/uv) --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(or $(UV),$(BIN)/uv) pip compile --quiet --upgrade --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --all-extras --group dev \
 	  --output-file requirements.lock pyproject.toml
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(or $(UV),$(BIN)/uv) pip compile --quiet --upgrade --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --only-binary :all: \
+	  --output-file benchmarks/feast/requirements.lock benchmarks/feast/requirements.in
 
 clean: ## Remove the environment, caches and build output.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(FEAST) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The package itself is built with the back end from the lock file: nothing is fetched without a hash.
@@ -59,5 +68,14 @@ ifneq ($(UV),)
 else
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+endif
+	@touch $@
+
+$(FEAST_STAMP): benchmarks/feast/requirements.lock
+	test -x $(FEAST)/bin/python || $(PYTHON) -m venv $(FEAST)
+ifneq ($(UV),)
+	$(UV) pip install --quiet --python $(FEAST)/bin/python --require-hashes -r $<
+else
+	$(FEAST)/bin/python -m pip install --quiet --require-hashes -r $<
 endif
 	@touch $@

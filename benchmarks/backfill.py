@@ -12,10 +12,9 @@ import polars as pl
 
 from benchmarks.drawn import Drawn
 from benchmarks.harness import OURS, ROUNDS, Line, Measured, Outcome, measured, peak_rss_mb, scratch
-from benchmarks.projects import open_project
+from benchmarks.projects import copied, open_project, put_silver
 from headrace.platform import Platform
 from headrace.platform.gold import Gold
-from headrace.testing import silver
 from headrace.types import DAY, instant
 
 EVENTS_A_DAY, DRIVERS = 1_000_000, 20_000
@@ -35,6 +34,7 @@ driver_now = hr.FeatureView(
         "pings": hr.count(),
         "speed": hr.last("speed_mps"),
     },
+    online=False,
 )
 """
 
@@ -52,20 +52,11 @@ def prepare(root: Path, days: int, events_a_day: int) -> None:
     platform = open_project(root, DEFINITIONS)
     drawn = Drawn(3)
     for day in range(days):
-        _put(platform, pl.DataFrame({
+        put_silver(platform, "pings", pl.DataFrame({
             "driver_id": drawn.integers(max(DRIVERS * events_a_day // EVENTS_A_DAY, 2), events_a_day),
             "ts": START + day * DAY + drawn.integers(DAY, events_a_day),
             "speed_mps": drawn.floats(0, 30, events_a_day),
         }).sort("ts").cast({"ts": _INSTANT}))  # fmt: skip
-
-
-def _put(platform: Platform, rows: pl.DataFrame) -> None:
-    frame = silver(platform.definitions.source("pings"), rows)
-    frame = frame.with_columns(pl.col("_hr_known").dt.date().alias("_hr_day"))
-    table = platform.context.lake.table("silver", "pings")
-    least = str(frame["_hr_known"].dt.epoch("us").min())
-    staged = [table.stage(frame, {"_hr_day": str(frame["_hr_day"][0])})]
-    table.commit(staged, schema=frame.schema, mode="append", partition_by=["_hr_day"], metadata={"min_known_us": least})
 
 
 def few(inputs: Path) -> Outcome:
@@ -79,24 +70,18 @@ def ours(inputs: Path) -> Outcome:
 
 
 def _backfilled(root: Path, days: int) -> Outcome:
-    """A backfill into an empty gold table; the digest of its first ten days is what is compared."""
-    platform = open_project(root, DEFINITIONS)
-    gold = Gold.of(platform.context.lake, platform.definitions.view("driver_now"))
-    _emptied(platform, gold)
-    report = platform.backfill("driver_now", START, START + days * DAY)
-    seconds, peak = report.seconds, peak_rss_mb()
-    first = pl.col("_hr_day") < pl.date(2026, 1, 1) + pl.duration(days=FEW)
-    by_day = gold.table.scan().filter(first).group_by("_hr_day").agg(
-        pl.len(), pl.col("pings").sum(), pl.col("speed_mean_1h").sum().round(3), pl.col("valid_from").dt.epoch().sum()
-    )  # fmt: skip
-    return Outcome(by_day.sort("_hr_day").collect(), seconds, peak, {"steps": report.steps})
-
-
-def _emptied(platform: Platform, gold: Gold) -> None:
-    import shutil
-
-    for folder in (Path(gold.table.location), platform.context.lake.folder("state", "driver_now", gold.fingerprint)):
-        shutil.rmtree(folder, ignore_errors=True)
+    """A first backfill, in a copy of the project; the digest of its first ten days is what is compared."""
+    with scratch(root.parent) as folder:
+        platform = Platform.open(copied(root, Path(folder) / "project"))
+        report = platform.backfill("driver_now", START, START + days * DAY)
+        seconds, peak = report.seconds, peak_rss_mb()
+        first = pl.col("_hr_day") < pl.date(2026, 1, 1) + pl.duration(days=FEW)
+        gold = Gold.of(platform.context, platform.definitions.view("driver_now"))
+        by_day = gold.scan().filter(first).group_by("_hr_day").agg(
+            pl.len(), pl.col("pings").sum(), pl.col("speed_mean_1h").sum().round(3),
+            pl.col("valid_from").dt.epoch().sum(),
+        )  # fmt: skip
+        return Outcome(by_day.sort("_hr_day").collect(), seconds, peak, {"steps": report.steps})
 
 
 def _line(found: dict[str, Measured], events_a_day: int) -> Line:

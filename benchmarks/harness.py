@@ -15,9 +15,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
+if TYPE_CHECKING:  # its memory would count as that of contenders which do not use it
+    import polars as pl
 
 ROOT = Path(__file__).parents[1]
 OURS = "headrace"
@@ -56,9 +58,14 @@ class Watch:
     def __init__(self) -> None:
         self._began, self._cpu_began = time.perf_counter(), time.process_time()
 
+    @property
+    def seconds(self) -> float:
+        """So far."""
+        return time.perf_counter() - self._began
+
     def outcome(self, result: Callable[[], pl.DataFrame], notes: Mapping[str, Any] | None = None) -> Outcome:
         """Stop; what `result` still does is not measured."""
-        seconds, cpu_seconds = time.perf_counter() - self._began, time.process_time() - self._cpu_began
+        seconds, cpu_seconds = self.seconds, time.process_time() - self._cpu_began
         peak = peak_rss_mb()
         return Outcome(result(), seconds, peak, notes or {}, cpu_seconds)
 
@@ -75,6 +82,8 @@ class Measured:
 
     def frame(self) -> pl.DataFrame:
         """What it returned."""
+        import polars as pl
+
         return pl.read_parquet(self.result)
 
 
@@ -122,7 +131,29 @@ class Line:
         return json.dumps(_rounded({**own, **self.extra}))
 
 
-def measured(module: str, contenders: Sequence[str], inputs: Path, rounds: int = ROUNDS) -> dict[str, Measured]:
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A contender with an environment of its own.
+
+    Parameters
+    ----------
+    python : Path
+        The environment's Python.
+    module : str
+        Its ``CONTENDERS`` has the contender, by the same name.
+    most_rounds : int
+        For one that takes minutes.
+    """
+
+    python: Path
+    module: str
+    most_rounds: int = ROUNDS
+
+
+def measured(
+    module: str, contenders: Sequence[str], inputs: Path, rounds: int = ROUNDS,
+    foreign: Mapping[str, Foreign] = MappingProxyType({}),
+) -> dict[str, Measured]:  # fmt: skip
     """Run each contender of a benchmark's module `rounds` times, in turns.
 
     Parameters
@@ -135,11 +166,16 @@ def measured(module: str, contenders: Sequence[str], inputs: Path, rounds: int =
         The folder.
     rounds : int
         How often.
+    foreign : mapping of str to Foreign
+        Those that run elsewhere, after the others of a round.
     """
     best: dict[str, Measured] = {}
+    homes = {**{name: Foreign(Path(sys.executable), module, rounds) for name in contenders}, **foreign}
     for number in range(rounds):
-        for name in contenders:
-            found = _in_own_process(module, name, inputs, keep=number == 0)
+        for name, home in homes.items():
+            if number >= home.most_rounds:
+                continue
+            found = _in_own_process(home, name, inputs, keep=number == 0)
             best[name] = min((found, best.get(name, found)), key=lambda m: m.seconds)
     return best
 
@@ -149,13 +185,14 @@ def scratch(parent: Path | None) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="headrace-bench-", dir=parent)
 
 
-def _in_own_process(module: str, name: str, inputs: Path, keep: bool) -> Measured:
+def _in_own_process(home: Foreign, name: str, inputs: Path, keep: bool) -> Measured:
     result = inputs / f"result-{name}.parquet"
-    command = [sys.executable, "-m", "benchmarks.harness", module, name, str(inputs), str(result) if keep else ""]
+    kept = str(result) if keep else ""
+    command = [str(home.python), "-m", "benchmarks.harness", home.module, name, str(inputs), kept]
     path = os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)  # noqa: S603, PLW1510
     if done.returncode:
-        raise RuntimeError(f"{module}, {name}: {done.stderr}")
+        raise RuntimeError(f"{home.module}, {name}: {done.stderr}")
     said = json.loads(done.stdout.splitlines()[-1])
     return Measured(said["seconds"], said["peak_rss_mb"], said["notes"], result, said["cpu_seconds"])
 

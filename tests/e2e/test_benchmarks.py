@@ -28,3 +28,4 @@ def test_a_small_run_says_its_line(name: str) -> None:
     assert line["equal"] is True
     assert line["ours"] > 0
     assert line["peak_rss_mb"] > 0
+    assert line["peers"] or "bench-feast" in line["peers_missing"]
