@@ -193,14 +193,13 @@ def test_a_feature_that_was_added_and_not_backfilled(platform: Platform) -> None
     assert changed.online("model", {"driver_id": [1]}, at=END).rows
 
 
-def test_a_pinned_version_is_served_as_long_as_it_is_the_one(platform: Platform) -> None:
+def test_a_pin_chooses_the_definition_with_the_newest_values_under_it(platform: Platform) -> None:
     service = platform.definitions.service("model")
-    view = platform.definitions.view("driver_now")
-    pinned = type(service)("pinned", features=[view @ 1])
-    assert platform.online(pinned, {"driver_id": [1]}, at=END).rows
+    pinned = type(service)("pinned", features=[platform.definitions.view("driver_now") @ 1])
     platform.backfill("driver_now", end=END + DAY)
-    with pytest.raises(NotAppliedError, match=r"driver_now@1: version 2 is served online, and no other"):
-        platform.online(pinned, {"driver_id": [1]}, at=END)
+    asked = {"driver_id": [1, 2, 3]}
+    at = END + DAY
+    assert platform.online(pinned, asked, at=at).to_dicts() == platform.online("model", asked, at=at).to_dicts()
 
 
 def test_a_damaged_record_is_told(platform: Platform) -> None:

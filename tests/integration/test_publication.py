@@ -285,6 +285,24 @@ def test_a_service_may_pin_a_version(platform: Platform) -> None:
     assert not unpinned.training_set(labels(2.0), "model").equals(before)
 
 
+def test_a_service_that_pins_a_definition_goes_on_being_served(platform: Platform) -> None:
+    features = CHECKED + 'steady = hr.FeatureService("steady", features=[driver_now @ 2])\n'
+    changed = features.replace('hr.tumbling("30m")', 'hr.tumbling("15m")')
+    row, at = [{"driver_id": 1}], START + 2 * DAY
+    before = platform.online("model", row, at=at).to_dicts()[0]
+    pinned = redefined(platform, changed)
+    pinned.backfill("driver_now", START, START + 2 * DAY)
+    assert pinned.context.registry.serving()["driver_now"].number == 3
+    assert pinned.online("steady", row, at=at).to_dicts()[0] == before
+    pinned.vacuum()
+    assert pinned.online("steady", row, at=at).to_dicts()[0] == before
+    assert pinned.online("model", row, at=at).to_dicts()[0].keys() == before.keys()
+    unpinned = redefined(pinned, CHECKED.replace('hr.tumbling("30m")', 'hr.tumbling("15m")'))
+    unpinned.vacuum()
+    with pytest.raises(NotAppliedError, match="has nothing of it"):
+        pinned.online("steady", row, at=at)
+
+
 def test_a_pin_of_a_version_that_is_not_there(platform: Platform) -> None:
     pinned = redefined(platform, CHECKED.replace("features=[driver_now]", "features=[driver_now @ 9]"))
     with pytest.raises(UnknownNameError, match=r"there is no version '9'. There are: 1, 2"):

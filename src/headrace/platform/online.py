@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import DefinitionError, OnlineStoreError, UnknownNameError
 from headrace.platform.online_answer import OnlineAnswer
 from headrace.platform.online_reading import Served, ViewReader, picking
+from headrace.platform.pinned import resolved
 from headrace.types import DataType, instant
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class OnlineReader:
         UnknownNameError
             If there is no such service.
         """
-        return cls(context, context.definitions.service(service) if isinstance(service, str) else service)
+        named = context.definitions.service(service) if isinstance(service, str) else service
+        return cls(context, resolved(context, named))
 
     def read(self, entities: Columns, at: int) -> OnlineAnswer:
         """The features of some entities.

@@ -79,6 +79,8 @@ class Content:
         Rows of silver, none.
     layout : Layout
         What a record holds.
+    schema : Schema
+        The key columns and their types.
     """
 
     context: Context
@@ -86,13 +88,16 @@ class Content:
     carry: Carry
     no_rows: pl.DataFrame
     layout: Layout
+    schema: pl.Schema
 
     @classmethod
     def of(cls, context: Context, gold: Gold) -> Content:
         """Read what is needed at once."""
         silver = silver_table(context.lake, gold.view.source)
         no_rows = silver.scan().head(0).collect()
-        return cls(context, gold, frontier_carry(context, gold), no_rows, _layout(gold.view, no_rows))
+        columns = gold.table.schema()
+        keys = pl.Schema({key: columns[key] for key in gold.view.entity_keys})
+        return cls(context, gold, frontier_carry(context, gold), no_rows, _layout(gold.view, no_rows), keys)
 
     @property
     def frontier(self) -> int:
@@ -103,12 +108,6 @@ class Content:
     def cut(self) -> int:
         """A record holds the step in force then, and all later ones."""
         return min(self.context.clock(), self.frontier) - KEPT_BEFORE
-
-    @property
-    def schema(self) -> pl.Schema:
-        """The key columns and their types."""
-        schema = self.gold.table.schema()
-        return pl.Schema({key: schema[key] for key in self.gold.view.entity_keys})
 
     @property
     def columns(self) -> list[str]:

@@ -113,6 +113,11 @@ def head_key(view: str) -> bytes:
     return b"h" + view.encode()
 
 
+def namespace_key(fingerprint: str) -> bytes:
+    """Where the head of one definition's records is, for services that pin it."""
+    return b"n" + fingerprint.encode()
+
+
 def read_head(store: OnlineStore, view: str) -> Head | None:
     """A view's head; None if it was never written, or can't be read: then everything is to be written again."""
     (value,) = store.get_many([head_key(view)])
@@ -123,7 +128,7 @@ def read_head(store: OnlineStore, view: str) -> Head | None:
 
 
 def write_head(store: OnlineStore, head: Head) -> None:
-    """Let readers see the layers that a head names.
+    """Let readers see the layers that a head names: those of the view, then those who pin its definition.
 
     Raises
     ------
@@ -136,3 +141,9 @@ def write_head(store: OnlineStore, head: Head) -> None:
             "process may not write. Is the registry an older one than the store's? Then empty the store, and run: "
             f"headrace materialize {head.view}"
         )
+    write_namespace(store, head)
+
+
+def write_namespace(store: OnlineStore, head: Head) -> None:
+    """Let those who pin a definition see what its view's head names."""
+    store.put_many([(namespace_key(head.fingerprint), head.pack())])

@@ -16,7 +16,8 @@ from headrace.platform.gold import complete_from
 from headrace.platform.masked_keys import key_masks
 from headrace.platform.online_changes import changed_entities, publications_since
 from headrace.platform.online_content import Content
-from headrace.platform.online_heads import Head, read_head, write_head
+from headrace.platform.online_heads import Head, namespace_key, read_head, write_head, write_namespace
+from headrace.platform.pinned import pinned_fingerprints
 from headrace.timeline.packed_record import GONE, visible
 from headrace.timeline.packed_types import CorruptRecordError
 
@@ -66,6 +67,8 @@ class Load:
         It is whole too where nothing tells what has changed: another definition is served, or nothing.
         """
         self._head = read_head(self._store, self.gold.view.name)
+        if self._head is not None:  # a crash may have come between the two that are written of it
+            write_namespace(self._store, self._head)
         self._forget_previous()
         self._content = Content.of(self.context, self.gold)
         since = None if whole else publications_since(self.context, self._head, self.publication)
@@ -171,9 +174,16 @@ class Load:
         )  # fmt: skip
 
     def _forget_previous(self) -> None:
-        """Delete the records of the definition that was served before: nobody reads them any more."""
-        if self._head is not None and self._head.previous:
-            self._store.delete_many(key for key, _ in self._store.scan(record_prefix(self._head.previous)))
+        """Delete the records of the definition that was served before, unless a service pins it."""
+        previous = "" if self._head is None else self._head.previous
+        if previous and previous not in pinned_fingerprints(self.context, self.gold.view.name):
+            forget_namespace(self._store, previous)
+
+
+def forget_namespace(store: OnlineStore, fingerprint: str) -> None:
+    """Delete what the store has of a definition, first what readers begin with."""
+    store.delete_many([namespace_key(fingerprint)])
+    store.delete_many(key for key, _ in store.scan(record_prefix(fingerprint)))
 
 
 def _later(one: int, other: int) -> int:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from headrace.definitions.fingerprint import view_fingerprint
 from headrace.errors import DefinitionError, NotAppliedError, OnlineStoreError
 from headrace.online.record_keys import MIDDLE, NUMBER, record_key, record_prefix
-from headrace.platform.online_heads import Head, head_key
+from headrace.platform.online_heads import Head, head_key, namespace_key
 from headrace.timeline.packed import INCOMPLETE, Answer, Reader
 from headrace.timeline.packed_types import CorruptRecordError
 
@@ -61,7 +62,8 @@ class ViewReader:
     def __init__(self, selection: Selection, location: str) -> None:
         self.selection, self.location = selection, location
         self.view = selection.view
-        self.head_key = head_key(self.view.name)
+        pinned = selection.version is not None  # then the view is as it was defined for that version
+        self.head_key = namespace_key(view_fingerprint(self.view)) if pinned else head_key(self.view.name)
         self.columns = list(selection.key_columns.values())
         self.served: Served | None = None
 
@@ -135,7 +137,6 @@ class ViewReader:
             raise OnlineStoreError(
                 f"{self.view.place}: {self.location}: {error}. Run: headrace materialize {self.view.name} --whole"
             ) from error
-        self._check_version(head)
         types = {field.name: field.dtype for field in head.layout.fields}
         for feature in self.selection.feature_names:
             if feature not in types:
@@ -145,15 +146,6 @@ class ViewReader:
                 )
         pick = picking(list(types), self.selection.feature_names)
         return Served(value, head, head.layout.reader(), pick, tuple(types[f] for f in self.selection.feature_names))
-
-    def _check_version(self, head: Head) -> None:
-        """The store holds one publication of a view: the one that is served."""
-        if self.selection.version not in (None, head.number):
-            raise NotAppliedError(
-                f"{self.selection.reference}: version {head.number} is served online, and no other. Take a training "
-                f"set of the pinned version, or roll back: headrace rollback {self.view.name} --to "
-                f"{self.selection.version}"
-            )
 
     def _not_there(self) -> NotAppliedError:
         name = self.view.name

@@ -55,6 +55,15 @@ def publication_of(context: Context, chosen: Selection) -> Publication:
     return found[chosen.version]
 
 
+def pinned_fingerprints(context: Context, view: str) -> set[str]:
+    """The definitions of a view that some service of the project pins by a version."""
+    chosen = [each for service in context.definitions.services.values() for each in service.read_selections]
+    numbers = {each.version for each in chosen if each.view.name == view and each.version is not None}
+    if not numbers:
+        return set()
+    return {found.fingerprint for found in context.registry.publications(view) if found.number in numbers}
+
+
 def pin_versions(context: Context, owner: str, golds: dict[str, Gold]) -> None:
     """Let vacuum keep what a manifest names."""
     now = context.clock()

@@ -16,6 +16,8 @@ from headrace.platform.candidate import Candidate, candidates
 from headrace.platform.crash_points import crash_point
 from headrace.platform.extent import candidate_lock
 from headrace.platform.gold import Gold, state_folder
+from headrace.platform.online_loading import forget_namespace
+from headrace.platform.pinned import pinned_fingerprints
 from headrace.platform.registering import Turn, turn
 from headrace.types import DAY
 
@@ -92,7 +94,17 @@ def _vacuumed_view(context: Context, view: FeatureView, keep: int, dry_run: bool
                 reports[f"gold/{view.name}/{fingerprint}"] = _vacuumed_gold(
                     mine, gold, kept.publications[fingerprint], own, dry_run
                 )
+        if view.online and not dry_run:
+            _forget_definitions(context, view.name)
     return reports
+
+
+def _forget_definitions(context: Context, view: str) -> None:
+    """Remove from the online store what it has of definitions that nobody reads."""
+    serving = context.registry.serving().get(view)
+    read = pinned_fingerprints(context, view) | ({serving.fingerprint} if serving is not None else set())
+    for fingerprint in {p.fingerprint for p in context.registry.publications(view)} - read:
+        forget_namespace(context.online, fingerprint)
 
 
 def _kept(context: Context, view: str, keep: int) -> _Kept:
