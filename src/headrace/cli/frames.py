@@ -19,12 +19,13 @@ def print_frame(frame: pl.DataFrame, *, title: str, empty: str) -> None:
 
 
 def _aligned(column: pl.Series) -> list[str]:
-    texts = [_text(value) for value in column.to_list()]
+    texts = [text_of(value) for value in column.to_list()]
     width = max(map(len, texts), default=0)
     return [text.rjust(width) for text in texts] if column.dtype.is_numeric() else texts
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as it is printed."""
     if value is None:
         return "–"
     if isinstance(value, datetime):

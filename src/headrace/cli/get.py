@@ -64,14 +64,18 @@ def _print_json(answer: OnlineAnswer) -> None:
 
 
 def _print_table(service: str, answer: OnlineAnswer) -> None:
-    from headrace.cli.frames import print_frame
+    """A line a feature: its value for each entity, or why there is none."""
+    from headrace.cli.frames import text_of
+    from headrace.cli.output import print_records
     from headrace.types import instant_text
 
-    print_frame(answer.to_frame(), title=f"{service} at {instant_text(answer.at)}", empty="Nobody was asked for.")
-    for key, statuses in zip(_keys(answer), answer.status_names(), strict=True):
-        absent = {name: status for name, status in statuses.items() if status != "PRESENT"}
-        if absent:
-            typer.echo(f"{key}: " + ", ".join(f"{name} {status}" for name, status in absent.items()))
+    entities = list(zip(_keys(answer), answer.rows, answer.status_names(), strict=True))
+    records = []
+    for place, name in enumerate(answer.names):
+        values = {key: text_of(row[place]) if row[place] is not None else states[name] for key, row, states in entities}
+        records.append({"feature": name, **values})
+    title = f"{service} at {instant_text(answer.at)}"
+    print_records(records if entities else [], title=title, empty="Nobody was asked for.")
 
 
 def _keys(answer: OnlineAnswer) -> list[str]:

@@ -34,7 +34,10 @@ def print_records(records: Iterable[Mapping[str, Any]], *, title: str, empty: st
         return
     table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim")
     for heading, value in rows[0].items():
-        table.add_column(heading.replace("_", " "), justify="right" if isinstance(value, int | float) else "left")
+        table.add_column(
+            heading if "=" in heading else heading.replace("_", " "),
+            justify="right" if isinstance(value, int | float) else "left",
+        )
     for row in rows:
         table.add_row(*(Text(_shown(value)) for value in row.values()))
     console.print(table)

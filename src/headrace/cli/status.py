@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from headrace.cli.commands import command_app
 from headrace.cli.options import ProjectOption
 from headrace.types import SECOND, duration_text, instant_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from headrace.platform.status import SourceStatus
     from headrace.platform.view_status import ViewStatus
+    from headrace.timeline.coverage import Coverage
 
 app = command_app()
 _MEGABYTE = 1_000_000
@@ -28,24 +32,41 @@ def status(project: ProjectOption = Path()) -> None:
     platform = Platform.open(project)
     sources = [_source_record(found) for found in platform.source_status()]
     print_records(sources, title="Sources", empty="There are no sources. Define one with hr.EventSource(…).")
-    views = [_view_record(found) for found in platform.view_status()]
-    print_records(views, title="\nViews", empty="There are no views. Define one with hr.FeatureView(…).")
+    views = platform.view_status()
+    empty = "There are no views. Define one with hr.FeatureView(…)."
+    print_records([_view_record(found) for found in views], title="\nViews", empty=empty)
+    for found in views:
+        for note in _notes(found):
+            typer.echo(f"{found.view}: {note}")
 
 
 def _view_record(found: ViewStatus) -> dict[str, object]:
-    stale = None if found.stale_from is None else f"{instant_text(found.stale_from)}: backfill it"
     return {
         "view": found.view,
-        "definition": found.state,
         "version": found.version,
-        "complete": str(found.complete),
+        "complete": _span(found.complete),
         "frontier": _age(found),
-        "stale from": stale,
         "steps": found.steps,
-        "files": found.files,
         "MB": f"{found.size_bytes / _MEGABYTE:,.1f}",
-        "held": found.held,
     }
+
+
+def _notes(found: ViewStatus) -> Iterator[str]:
+    """What somebody has to do."""
+    from headrace.platform.view_status import APPLIED
+
+    if found.state != APPLIED:
+        yield f"{found.state}. Run: headrace apply"
+    if found.held is not None:
+        yield f"held: {found.held}. Then: headrace release {found.view}"
+    if found.stale_from is not None:
+        since = instant_text(found.stale_from)
+        yield f"rows came that change it from {since} on. Run: headrace backfill {found.view}"
+
+
+def _span(complete: Coverage) -> str:
+    """The covered time; a midnight is its date."""
+    return str(complete).replace("T00:00:00Z", "")
 
 
 def _age(found: ViewStatus) -> str | None:

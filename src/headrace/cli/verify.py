@@ -18,32 +18,39 @@ app = command_app()
 
 @app.command()
 def verify(
-    view: Annotated[str, typer.Argument(help="The view.")],
+    view: Annotated[str | None, typer.Argument(help="The view; all by default.")] = None,
     entities: Annotated[int, typer.Option("--entities", min=1, help="How many entities, at most.")] = 100,
     times: Annotated[int, typer.Option("--times", min=1, help="How many times for each of them.")] = 100,
+    comparisons: Annotated[
+        int | None, typer.Option("--comparisons", min=1, help="About so many values of a view, instead of --times.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which sample: the same one each time.")] = 0,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many differences a cause.")] = 5,
     project: ProjectOption = Path(),
 ) -> None:
     from headrace.platform import Platform
 
-    report = Platform.open(project).verify(view, entities=entities, times=times, seed=seed)
-    if report.version is None:
-        typer.echo(f"{view} was never published: headrace backfill {view}")
-        return
-    _print_report(report, limit)
-    if report.unexplained:
+    platform = Platform.open(project)
+    unexplained = 0
+    for name in [view] if view else platform.definitions.views:
+        report = platform.verify(name, entities=entities, times=times, seed=seed, comparisons=comparisons)
+        _print_report(report, limit)
+        unexplained += report.unexplained
+    if unexplained:
         raise typer.Exit(1)
 
 
 def _print_report(report: VerifyReport, limit: int) -> None:
     """A line for all, then each cause and the first of its differences."""
+    if report.version is None:
+        typer.echo(f"{report.view} was never published: headrace backfill {report.view}")
+        return
     online = "nothing is in the online store" if report.online is None else f"version {report.online} online"
     typer.echo(
         f"{report.view}, version {report.version} offline, {online}: {report.equal:,} of {report.comparisons:,} values "
         f"are the same everywhere ({report.online_comparisons:,} read online too), in {report.seconds:.1f} s."
     )
     for cause, number in report.by_cause.items():
-        typer.echo(f"\n{number:,} differ: {cause}")
+        typer.echo(f"\n{report.view}: {number:,} differ: {cause}")
         for found in [found for found in report.differences if found.cause == cause][:limit]:
             typer.echo(f"  {found}")

@@ -32,14 +32,13 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Platform:
     return platform
 
 
-def test_get_shows_a_row_an_entity_and_why_values_are_absent(city: Platform) -> None:
+def test_get_shows_a_line_a_feature_and_why_values_are_absent(city: Platform) -> None:
     done = run(city, "get", "model", "driver_id=7", "driver_id=8", "driver_id=404")
     assert done.exit_code == 0, done.output
-    rows = {cells[0]: cells[1:4] for line in done.stdout.splitlines() if (cells := line.split())}
-    assert rows["7"] == ["2", "9", "4"]
-    assert rows["8"] == ["1", "3", "–"]
-    assert "driver_id=8: driver_now__n OUTSIDE_MAX_AGE" in done.stdout
-    assert "driver_id=404: driver_now__rows NOT_FOUND" in done.stdout
+    rows = {cells[0]: cells[1:] for line in done.stdout.splitlines() if (cells := line.split())}
+    assert rows["feature"] == ["driver_id=7", "driver_id=8", "driver_id=404"]
+    assert rows["driver_now__rows"] == ["2", "1", "NOT_FOUND"]
+    assert rows["driver_now__n"] == ["4", "OUTSIDE_MAX_AGE", "NOT_FOUND"]
 
 
 def test_get_takes_composite_keys_with_commas_in_them(city: Platform) -> None:
