@@ -221,10 +221,14 @@ def test_vacuum_keeps_what_is_published_recent_pinned_or_under_way(platform: Pla
     platform.vacuum(keep=2)
     vacuumed = [p.number for p in platform.versions("driver_now").publications if p.vacuumed]
     assert vacuumed == [3], "1 lies within 2, which a manifest pins; 4 and 5 are the newest"
+    assert platform.unpin(tmp_path / "another") == 0
     again = platform.rebuild(kept, tmp_path / "again")
     assert_frame_equal(again, wanted)
     lax = redefined(platform, CHECKED.replace("0, 100", "0, 5000"))
     assert lax.backfill("driver_now", end=END).spans == 0, "the candidate is there"
+    assert (lax.unpin(kept), lax.unpin(tmp_path / "again")) == (1, 1)
+    lax.vacuum(keep=2)
+    assert [p.number for p in lax.versions("driver_now").publications if not p.vacuumed] == [5, 6]
 
 
 def test_vacuum_says_first_what_it_would_take(platform: Platform) -> None:

@@ -19,12 +19,18 @@ def vacuum(
     name: Annotated[str | None, typer.Argument(help="A source or a view; every table by default.")] = None,
     keep: Annotated[int, typer.Option("--keep", min=1, help="How many of a view's newest versions stay.")] = 10,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    unpin: Annotated[
+        Path | None, typer.Option(help="A training set's folder: first forget the versions that it pins.")
+    ] = None,
     project: ProjectOption = Path(),
 ) -> None:
     from headrace.cli.output import print_records
     from headrace.platform import Platform
 
-    reports = Platform.open(project).vacuum(name, keep=keep, dry_run=dry_run)
+    platform = Platform.open(project)
+    if unpin is not None and not platform.unpin(unpin):
+        raise typer.BadParameter(f"{unpin} pins nothing.", param_hint="--unpin")
+    reports = platform.vacuum(name, keep=keep, dry_run=dry_run)
     records = [
         {
             "table": table,

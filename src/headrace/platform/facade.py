@@ -214,6 +214,12 @@ class Platform:
 
         return vacuum(self.context, name, keep=keep, dry_run=dry_run)
 
+    def unpin(self, training_set: str | Path) -> int:
+        """Let vacuum remove the versions that a training set pins; see `headrace.platform.pinned`."""
+        from headrace.platform.pinned import owner_of
+
+        return self.context.registry.unpin(owner_of(Path(training_set)))
+
     def training_set(
         self,
         labels: Any,

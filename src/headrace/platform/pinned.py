@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.definitions.services import FeatureService, Member
@@ -64,9 +65,14 @@ def pinned_fingerprints(context: Context, view: str) -> set[str]:
     return {found.fingerprint for found in context.registry.publications(view) if found.number in numbers}
 
 
-def pin_versions(context: Context, owner: str, golds: dict[str, Gold]) -> None:
-    """Let vacuum keep what a manifest names."""
-    now = context.clock()
+def owner_of(folder: Path) -> str:
+    """How the registry names a training set that is kept in a folder."""
+    return str(folder.absolute())
+
+
+def pin_versions(context: Context, folder: Path, golds: dict[str, Gold]) -> None:
+    """Let vacuum keep what the manifest of a training set names, until it is unpinned."""
+    now, owner = context.clock(), owner_of(folder)
     pins = [Pin(owner, gold.view.name, gold.fingerprint, gold.version, now) for gold in golds.values()]
     context.registry.pin(pins)
 

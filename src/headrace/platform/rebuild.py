@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from headrace.errors import ManifestError
+from headrace.platform.gold import Gold
 from headrace.platform.labels import parse_labels
 from headrace.platform.manifest import LIBRARIES, Manifest, fingerprints, save_training_set
-from headrace.platform.pinned import resolved
+from headrace.platform.pinned import pin_versions, resolved
 from headrace.platform.training_set import Options, joined
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ def rebuild(context: Context, manifest_path: Path, to: Path) -> pl.DataFrame:
     labels = parse_labels(folder / "labels.parquet", options.time, service)
     if labels.digest() != manifest.labels_digest:
         raise ManifestError(f"{folder / 'labels.parquet'} is not the file that the training set was made for.")
+    if options.known == "then":
+        chosen = {each.reference: each.view for each in service.read_selections}
+        golds = {name: Gold.unpublished(context.lake, view) for name, view in chosen.items()}
+        pin_versions(context, to, {name: gold.at(manifest.versions[name]) for name, gold in golds.items()})
     result = joined(context, labels, service, options, manifest.versions)
     save_training_set(to, labels, result, Manifest.of(service, options, manifest.versions, labels))
     _check_result(Manifest.read(to), manifest, to)

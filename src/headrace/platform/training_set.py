@@ -108,7 +108,7 @@ def pinned_versions(context: Context, service: FeatureService, known: Known, to:
     golds = {chosen.reference: gold_of(context, chosen) for chosen in service.read_selections}
     versions = {name: gold.version for name, gold in golds.items()}
     if to is not None:
-        pin_versions(context, str(to.absolute()), golds)
+        pin_versions(context, to, golds)
     return versions
 
 
