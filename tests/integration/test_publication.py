@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from headrace.definitions.views import FeatureView
 from headrace.errors import (
     AuditError,
     ConflictError,
@@ -38,6 +40,7 @@ from tests.integration.publishing import (
 )
 
 END = START + 3 * DAY
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -345,6 +348,26 @@ def test_a_table_that_others_wrote_to_is_put_right(platform: Platform) -> None:
     platform.backfill("driver_now", end=END)
     is_at(platform, 3)
     assert len(table.scan().collect()) == len(gold(platform))
+
+
+def test_a_registry_that_is_locked_between_the_commit_and_its_number(platform: Platform) -> None:
+    put(platform, DAYS[2])
+    before = gold(platform)
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.integration.locked_registry_child", str(platform.context.root), str(END)],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "another process has been writing for 0.3 s. Try again" in child.stdout, child.stderr
+    assert_frame_equal(gold(platform), before)
+    report = platform.backfill("driver_now", end=END)
+    assert (report.rows, numbers(platform)) == (0, [1, 2, 3]), "what was committed is numbered, and not done again"
+    is_at(platform, 3)
+    assert not list(candidates(state_folder(platform.context.lake, Gold.of(platform.context, the_view(platform)))))
+
+
+def the_view(platform: Platform) -> FeatureView:
+    return platform.definitions.view("driver_now")
 
 
 def test_what_a_run_stood_on_was_taken_back(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
