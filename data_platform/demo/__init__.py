@@ -1,4 +1,4 @@
-"""The demo: raw rows to a model, one file a chapter, and a project left to explore."""
+"""The demo: raw rows to a model and to answers, one file a chapter, and a project left to explore."""
 
 from data_platform.demo.run import run_demo
 

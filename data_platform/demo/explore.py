@@ -1,4 +1,4 @@
-"""Chapter 6: the project that is left, and five commands to look around in it."""
+"""Chapter 10: the project that is left, and commands to look around in it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from pathlib import Path
 import narwhals as nw
 import polars as pl
 
+from data_platform.demo.arriving import ArrivingDay
 from data_platform.demo.folder import OUTCOME
 from data_platform.demo.telling import Teller
+from data_platform.demo.training_sets import SERVICE
 from data_platform.features.grid import cell_number
 
 _REQUESTS = 8
 
 
-def explore(tell: Teller, root: Path, test: pl.DataFrame) -> list[list[str]]:
-    """Write some requests to answer, and print the commands; returns their arguments."""
+def explore(tell: Teller, root: Path, test: pl.DataFrame, day: ArrivingDay) -> list[list[str]]:
+    """Write some requests to answer, and print the commands; returns their arguments. The last one does not end."""
     busy = test.sort("label_time").slice(len(test) // 2, _REQUESTS)
     at = busy["label_time"][0]
+    newest = day.labels(day.midnight, day.at(18)).sort("label_time").row(-1, named=True)
     requests = root / "requests.csv"
     _with_cells(busy).write_csv(requests)
     sets = root / "training_sets"
@@ -31,7 +34,10 @@ def explore(tell: Teller, root: Path, test: pl.DataFrame) -> list[list[str]]:
         ["quarantine", "show", "gps", "--limit", "5"],
         ["history", "driver_now", f"driver_id={busy['driver_id'][0]}", "--end", _text(at), "--limit", "8"],
         ["snapshot", "dispatch", "--at", _text(at), "--entities", _short(requests)],
-        ["training-set", "--from-manifest", _short(sets / "train"), "--to", _short(sets / "again")],
+        ["training-set", "--from-manifest", _short(sets / "afternoon"), "--to", _short(sets / "again")],
+        ["versions", "driver_rating"],
+        ["get", SERVICE, f"driver_id={newest['driver_id']},city={newest['city']}", "--at", _text(day.at(18, 0, 54))],
+        ["serve"],
     ]
     tell.heading(
         "Explore", f"{_short(root)} is a project: definitions in features/, tables in lake/, figures in {OUTCOME}."

@@ -8,13 +8,13 @@ from typing import Final
 import polars as pl
 
 SPEED: Final = "driver_now__speed_mean_5m"
-_HARMLESS: Final = ("late", "duplicate")
+HARMLESS: Final = ("late", "duplicate")
 """Faults that leave the ping itself right."""
 
 
 def true_pings(root: Path) -> pl.LazyFrame:
     """The pings that landed whole, as they truly were."""
-    broken = pl.scan_parquet(root / "truth/gps_faults/*.parquet").filter(~pl.col("fault").is_in(_HARMLESS))
+    broken = pl.scan_parquet(root / "truth/gps_faults/*.parquet").filter(~pl.col("fault").is_in(HARMLESS))
     return pl.scan_parquet(root / "truth/gps/*.parquet").join(broken, on="event_id", how="anti")
 
 

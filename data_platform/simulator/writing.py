@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from data_platform.simulator.city import City
     from data_platform.simulator.landing import Landing
 
-__all__ = ["UNPARSEABLE", "Written", "write"]
+__all__ = ["UNPARSEABLE", "Written", "land_pings", "land_ride_changes", "write"]
 
 UNPARSEABLE = "unparseable"
 _TORN_PART = 1_000
@@ -68,7 +68,7 @@ def write(city: City, root: Path, days: int, gps_format: Literal["parquet", "jso
         (root / folder).mkdir(parents=True, exist_ok=True)
     written = Written(root)
     for part, landing in enumerate(city.landings(days)):
-        _gps(city, landing, gps_format, part, written)
+        land_pings(city, landing, gps_format, part, written)
     for day in range(days):
         _rides(city, day, written)
         _labels(city, day, written)
@@ -76,7 +76,10 @@ def write(city: City, root: Path, days: int, gps_format: Literal["parquet", "jso
     return written
 
 
-def _gps(city: City, landing: Landing, gps_format: Literal["parquet", "jsonl"], part: int, written: Written) -> None:
+def land_pings(
+    city: City, landing: Landing, gps_format: Literal["parquet", "jsonl"], part: int, written: Written
+) -> None:
+    """Write a file of pings and the truth of it, and count it in `written`; `part` numbers the files of a run."""
     name = f"gps_{landing.begins_at:%Y-%m-%dT%H}"
     path = written.root / "landing" / "gps" / f"{name}.{gps_format}"
     messages, faults = landing.messages, landing.faults
@@ -119,6 +122,11 @@ def _rides(city: City, day: int, written: Written) -> None:
     written.ride_changes += len(delivered) - len(duplicates)
     written.ride_faults.update(faults["fault"])
     _landed(path, written)
+
+
+def land_ride_changes(path: Path, changes: pl.DataFrame) -> None:
+    """Write ride changes, in the columns of `City.ride_changes`, in the order in which they are delivered."""
+    _write_lines(path, envelopes(changes))
 
 
 def _labels(city: City, day: int, written: Written) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from data_platform.demo.asking import serving
+
 pytestmark = pytest.mark.slow
 
 
@@ -74,15 +76,59 @@ def test_the_leak_looks_better_offline_and_is_worse_served(demo: Demo) -> None:
     assert right["served_auc"] == right["test_auc"]
 
 
+def test_the_server_answers_what_a_training_set_says(demo: Demo) -> None:
+    served = demo.outcome["serve"]
+    assert served["drivers"] > 20
+    assert served["present"] > 4 * served["drivers"]
+    assert served["differing"] == 0
+
+
+def test_a_poisoned_afternoon_is_rejected_and_readers_keep_what_they_had(demo: Demo) -> None:
+    poisoned = demo.outcome["poisoned"]
+    assert poisoned["accepted"] == poisoned["accepted_in_truth"]
+    (finding,) = poisoned["rejected"]
+    assert finding["check"] == "speed_mean_5m between 0 and 35"
+    assert finding["failing"] > 0.05 * finding["steps"]
+    before, rejected, mended = (row[2:] for row in poisoned["rows"])
+    assert before == rejected
+    assert before[0] == 2
+    assert mended[0] == 3
+    assert all(0 < speed < 35 for _, speed in (before, mended))
+    assert poisoned["checked"] > 100
+    assert poisoned["differing"] == 0
+
+
+def test_a_version_is_taken_back_and_then_made_right(demo: Demo) -> None:
+    taken = demo.outcome["taken_back"]
+    assert [version for _, version, _, _ in taken["rows"]] == [3, 4, 5, 6]
+    before, spoilt, back, corrected = ((online, offline) for _, _, online, offline in taken["rows"])
+    assert taken["rides"] > 1_000
+    assert spoilt[0] < before[0] - 0.5
+    assert before == back == corrected
+    assert all(online == offline for online, offline in (before, spoilt, back, corrected))
+    assert taken["rolled_back_differing"] == taken["corrected_differing"] == 0
+    assert taken["held"] == "a bulk update set ratings to 1"
+
+
+def test_every_view_is_verified(demo: Demo) -> None:
+    assert demo.outcome["verify"].keys() == demo.outcome["backfill"].keys()
+    for view, found in demo.outcome["verify"].items():
+        assert found["comparisons"] >= found["online_comparisons"] > 100, view
+        assert found["different"] == found["unexplained"] == 0, view
+
+
 def test_every_command_to_explore_with_works(demo: Demo) -> None:
-    commands = demo.outcome["explore"]
-    assert len(commands) == 5
+    *commands, serve = demo.outcome["explore"]
+    assert len(commands) == 7
     for command in commands:
         done = headrace(command, demo.parent)
         assert done.returncode == 0, (command, done.stderr)
         assert len(done.stdout.splitlines()) > 3
     again = demo.root / "training_sets" / "again" / "training_set.parquet"
-    assert again.read_bytes() == (demo.root / "training_sets" / "train" / "training_set.parquet").read_bytes()
+    assert again.read_bytes() == (demo.root / "training_sets" / "afternoon" / "training_set.parquet").read_bytes()
+    assert serve == ["serve"]
+    with serving(demo.root) as server:
+        assert server.version("driver_rating") == demo.outcome["verify"]["driver_rating"]["version"]
 
 
 def test_personal_data_does_not_reach_silver(demo: Demo) -> None:

@@ -30,7 +30,7 @@ def main() -> None:
         writes.execute("BEGIN IMMEDIATE")
         return shown
 
-    registering.prepared = prepared  # type: ignore[attr-defined]
+    registering.prepared = prepared  # type: ignore[assignment, attr-defined]
     try:
         backfill(replace(platform.context, registry=registry), "driver_now", end=int(sys.argv[2]))
     except RegistryError as error:

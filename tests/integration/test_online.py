@@ -193,6 +193,18 @@ def test_a_feature_that_was_added_and_not_backfilled(platform: Platform) -> None
     assert changed.online("model", {"driver_id": [1]}, at=END).rows
 
 
+def test_a_changed_ttl_is_told_to_the_store_when_it_is_applied(platform: Platform) -> None:
+    root = platform.context.root
+    asked, at = {"driver_id": [1, 2, 3]}, END + 3 * 3600 * 1_000_000
+    old = platform.online("model", asked, at=at).status_names()
+    assert {each["driver_now__n"] for each in old} == {"OUTSIDE_MAX_AGE"}
+    (root / "features.py").write_text((root / "features.py").read_text().replace('ttl="2h"', 'ttl="30d"'))
+    changed = Platform.open(root, clock=lambda: NOW)
+    changed.apply()
+    found = changed.online("model", asked, at=at).status_names()
+    assert {each["driver_now__n"] for each in found} == {"PRESENT"}
+
+
 def test_a_pin_chooses_the_definition_with_the_newest_values_under_it(platform: Platform) -> None:
     service = platform.definitions.service("model")
     pinned = type(service)("pinned", features=[platform.definitions.view("driver_now") @ 1])

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,18 @@ def test_a_key_that_is_not_there_a_null_key_and_a_null_value(server: Serving) ->
     assert answer["driver_id"] == [(404, "PRESENT"), (None, "PRESENT"), (9, "PRESENT")]
     assert answer["total"] == [(None, "NOT_FOUND"), (None, "NOT_FOUND"), (None, "NULL_VALUE")]
     assert answer["rows"][2] == (1, "PRESENT")
+
+
+def test_a_request_may_ask_for_another_time_than_now(server: Serving, city: Platform) -> None:
+    soon, in_three_hours = (f"{datetime.now(UTC) + timedelta(hours=h):%Y-%m-%dT%H:%M:%S.%fZ}" for h in (1, 3))
+    assert server.answer(drivers(7, at=soon))["n"] == [(4, "PRESENT")]
+    later = server.answer(drivers(7, 9, at=in_three_hours))
+    assert later["n"] == [(None, "OUTSIDE_MAX_AGE")] * 2  # older than the view's two hours by then
+    asked = city.online("model", {"driver_id": [7, 9]}, at=in_three_hours)
+    assert [value for value, _ in later["total"]] == asked.to_dict()["driver_now__total"] == [9, None]
+    long_ago = server.answer(drivers(7, at="2026-01-05"))
+    assert {status for _, status in long_ago["total"]} == {"INCOMPLETE"}
+    assert server.answer(drivers(7, at=None))["n"] == [(4, "PRESENT")]
 
 
 def test_composite_keys(server: Serving) -> None:
@@ -181,6 +193,9 @@ def test_what_is_not_there_is_404_with_the_nearest_name(server: Serving, request
         ({"feature_service": "model", "entities": {"driver_id": [7] * 201}}, "at most 200"),
         ({"features": ["place_now:rows"], "entities": {"driver_id": [7, 8], "zone": ["x"]}}, "driver_id 2, zone 1"),
         ({"feature_service": "scaling", "entities": {"driver_id": [7]}}, "'factor' is missing"),
+        ({"feature_service": "model", "entities": {"driver_id": [7]}, "at": "noon"}, "at: 'noon' is no time"),
+        ({"feature_service": "model", "entities": {"driver_id": [7]}, "at": "2026-01-05T08:00"}, "has no time zone"),
+        ({"feature_service": "model", "entities": {"driver_id": [7]}, "at": 1767600000}, "Expected `str | null`"),
         ({"feature_service": "model", "entities": {"driver_id": [7]}, "request_context": {"driver_id": [7]}}, "once"),
     ],
 )  # fmt: skip

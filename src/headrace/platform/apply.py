@@ -9,6 +9,7 @@ from headrace.engines.polars_types import polars_schema
 from headrace.errors import HeadraceError, TransformError
 from headrace.platform.context import Context
 from headrace.platform.entries import entries_of
+from headrace.platform.materialize import catch_up
 from headrace.platform.plan import Plan, plan
 from headrace.platform.rowwise import check_row_wise
 from headrace.platform.samples import made_up_rows
@@ -43,12 +44,17 @@ def apply(context: Context, by: str = "") -> Plan:
         If a view uses a column that its transform does not make.
     RegistryError
         If the registry can't be written; nothing was changed.
+    OnlineStoreError
+        If the definitions are in force, and a changed `ttl` could not be told to the online store.
     """
     changes = plan(context)
     for view in context.definitions.views.values():
         if view.transform is not None:
             check_transform(context, view)
     context.registry.apply(entries_of(context.definitions), at=context.clock(), by=by)
+    for change in changes.changes:
+        if change.kind == "view" and change.action == "changed" and change.backfill is None:
+            catch_up(context, change.name)  # what is applied when a value is read, such as a ttl
     return changes
 
 

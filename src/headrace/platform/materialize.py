@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headrace.definitions.fingerprint import view_fingerprint
 from headrace.errors import DefinitionError, NotAppliedError
 from headrace.platform.gold import Gold
 from headrace.platform.online_heads import read_head
@@ -123,7 +124,7 @@ def materialize(context: Context, view_name: str, *, whole: bool = False) -> Mat
         serving = _serving(context, view_name)
         gold = _gold(context, view, serving)
         load = Load(context, gold, serving, mine.lease)
-        if whole or not _is_there(context, serving):
+        if whole or not _is_there(context, gold.view, serving):
             load.write(whole=whole)
             load.show(serving.number)
     seconds = time.monotonic() - began
@@ -138,7 +139,8 @@ def _gold(context: Context, view: FeatureView, serving: Publication) -> Gold:
 def catch_up(context: Context, view_name: str) -> None:
     """Show online what is served, where a crash or a store that was down came between the two."""
     serving = context.registry.serving().get(view_name)
-    if serving is not None and context.definitions.view(view_name).online and not _is_there(context, serving):
+    view = context.definitions.view(view_name)
+    if serving is not None and view.online and not _is_there(context, view, serving):
         materialize(context, view_name)
 
 
@@ -149,7 +151,11 @@ def _serving(context: Context, view: str) -> Publication:
     return found
 
 
-def _is_there(context: Context, serving: Publication) -> bool:
+def _is_there(context: Context, view: FeatureView, serving: Publication) -> bool:
+    """Whether the store has what is served, read as the view says now: a `ttl` is applied to what is read."""
     head = read_head(context.online, serving.view)
     wanted = (serving.fingerprint, serving.number, serving.generation, serving.table_version)
-    return head is not None and (head.fingerprint, head.number, *head.stamp) == wanted
+    if head is None or (head.fingerprint, head.number, *head.stamp) != wanted:
+        return False
+    same_definition = head.fingerprint == view_fingerprint(view)
+    return not same_definition or (head.layout.ttl_us, head.freshness_us) == (view.ttl_us, view.freshness_us)

@@ -68,7 +68,7 @@ class Answering:
         self.metrics = Metrics(self.heads, platform.context.clock)
 
     def answer(self, body: bytes) -> bytes:
-        """The answer to ``POST /get-online-features``, of now.
+        """The answer to ``POST /get-online-features``, of now or of the time that is asked for.
 
         Raises
         ------
@@ -76,10 +76,11 @@ class Answering:
             If there is none: `headrace.server.errors.status_of` says whose fault that is.
         """
         request = parse_request(body)
+        at = request.time(self._context.clock())
         asked = self._asked_by(request)
         names = asked.wanted.names(full=request.full_feature_names)
         columns = asked.columns.parsed(request, self._most_rows)
-        answer = asked.reader.read(columns, self._context.clock())
+        answer = asked.reader.read(columns, at)
         self.metrics.values(asked.views, answer.statuses)
         keys = {key: columns[key] for key in asked.keys}
         return encoded(answer, keys, dict(zip(asked.wanted.columns, names, strict=True)))

@@ -12,9 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from headrace.definitions.services import FeatureService
-from headrace.errors import DefinitionError
+from headrace.errors import DefinitionError, TimeError
 from headrace.platform.request_columns import check_columns, python_type, request_columns
 from headrace.server.errors import RequestError
+from headrace.types import instant
 
 _BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -34,6 +35,8 @@ class FeatureRequest(msgspec.Struct, frozen=True):
         More of these columns, for clients that keep keys apart.
     full_feature_names : bool
         Whether a feature is called ``view__feature`` in the answer.
+    at : str, optional
+        The time to answer for, ISO 8601 with its zone; now by default. Not in Feast.
     """
 
     entities: dict[str, msgspec.Raw] = {}
@@ -41,6 +44,20 @@ class FeatureRequest(msgspec.Struct, frozen=True):
     features: list[str] | None = None
     request_context: dict[str, msgspec.Raw] = {}
     full_feature_names: bool = False
+    at: str | None = None
+
+    def time(self, now: int) -> int:
+        """The time to answer for, in microseconds UTC.
+
+        Raises
+        ------
+        RequestError
+            With 422, if it is none.
+        """
+        try:
+            return now if self.at is None else instant(self.at)
+        except TimeError as error:
+            raise RequestError(422, f"at: {error}") from None
 
 
 _decoder: Final = msgspec.json.Decoder(FeatureRequest)

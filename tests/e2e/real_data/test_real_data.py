@@ -54,6 +54,16 @@ def check_values(made: Run) -> None:
     assert 0 < compared.nulls < compared.values / 2
 
 
+def check_offline_and_online_agree(made: Run) -> None:
+    """Gold, the online store and what is computed in one go say the same at a sample of entities and times."""
+    for view in made.platform.definitions.views:
+        found = made.platform.verify(view, comparisons=5_000)
+        assert not set(found.by_cause) - {"ttl"}, [str(each) for each in found.differences[:5]]
+        assert found.comparisons > 3_000
+        assert found.online_comparisons > 1_000
+    made.platform.context.online.close()
+
+
 def silver(made: Run, source: str) -> pl.DataFrame:
     return made.platform.context.lake.table("silver", source).scan().collect()
 
@@ -62,6 +72,7 @@ def silver(made: Run, source: str) -> pl.DataFrame:
 def test_buses(made: Run) -> None:
     check_ingest(made, "pings")
     check_values(made)
+    check_offline_and_online_agree(made)
     assert made.counts["duplicates"] > 10_000  # of the second round, most were copies of the first one's
 
 
@@ -69,6 +80,7 @@ def test_buses(made: Run) -> None:
 def test_pickups(made: Run) -> None:
     check_ingest(made, "pickups")
     check_values(made)
+    check_offline_and_online_agree(made)
 
 
 @pytest.mark.parametrize("made", [TAXI], indirect=True, ids=["yellow_taxi"])
@@ -76,6 +88,7 @@ def test_taxi_trips(made: Run) -> None:
     check_ingest(made, "trips")
     assert made.added_columns == {"file_month": "String"}
     check_values(made)
+    check_offline_and_online_agree(made)
     assert made.compared("now").mismatches == []
     # The clocks of New York passed this hour twice: what can't be told apart counts from the later one.
     pickups = silver(made, "trips")["pickup_datetime"].to_list()
@@ -87,6 +100,7 @@ def test_taxi_trips(made: Run) -> None:
 def test_invoices(made: Run) -> None:
     check_ingest(made, "lines")
     check_values(made)
+    check_offline_and_online_agree(made)
     found = made.training_set()
     nobody = found.filter(pl.col("customer_id").is_null())
     assert nobody.height > 100
