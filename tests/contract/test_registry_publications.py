@@ -23,7 +23,7 @@ def test_a_publication_is_kept_as_it_was_given_with_its_number(
 ) -> None:
     wanted = publication("r1", taken(registry).token)
     done = registry.publish(wanted, serve=True)
-    assert done == replace(wanted, number=1, content_of=1)
+    assert done == replace(wanted, number=1, content_of=1, served=True)
     other = open_registry()
     assert other.publications(VIEW) == (done,)
     assert other.serving() == {VIEW: done}
@@ -44,7 +44,8 @@ def test_what_is_not_to_be_served_leaves_readers_where_they_are(registry: SqlReg
     second = registry.publish(publication("r2", token, fingerprint="00aa"), serve=False)
     assert registry.serving() == {VIEW: first}
     registry.serve(VIEW, second.number, token=token)
-    assert registry.serving() == {VIEW: second}
+    assert not second.served
+    assert registry.serving() == {VIEW: replace(second, served=True)}
 
 
 def test_a_rollback_names_the_publication_whose_rows_it_has(registry: SqlRegistry) -> None:
@@ -73,8 +74,9 @@ def test_a_run_can_be_served_when_it_is_published_again(registry: SqlRegistry) -
     token = taken(registry).token
     registry.publish(publication("r1", token), serve=True)
     second = registry.publish(publication("r2", token), serve=False)
-    assert registry.publish(publication("r2", token), serve=True) == second
-    assert registry.serving() == {VIEW: second}
+    served = replace(second, served=True)
+    assert registry.publish(publication("r2", token), serve=True) == served
+    assert registry.serving() == {VIEW: served}
 
 
 def test_publishing_an_old_run_again_does_not_turn_readers_back(registry: SqlRegistry) -> None:

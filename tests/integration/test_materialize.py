@@ -18,7 +18,7 @@ from headrace.platform import Platform
 from headrace.platform import scheduled as scheduling
 from headrace.platform.materialize import MaterializeReport
 from headrace.platform.online_content import KEPT_BEFORE, KEPT_IDLE
-from headrace.platform.online_heads import Head, head_key, read_head
+from headrace.platform.online_heads import Head, head_key, namespace_key, read_head
 from headrace.types import DAY, SECOND
 from tests.integration.online_answers import (
     STORES,
@@ -180,7 +180,7 @@ def test_records_that_only_a_lost_head_knew_are_replaced(platform: Platform, mon
     prefix = record_prefix(_head(platform).fingerprint)
     some = next(iter(store.scan(prefix)))
     store.put_many([(prefix + b"nobody", some[1])])
-    store.delete_many([head_key("driver_now")])
+    store.delete_many([head_key("driver_now"), namespace_key(_head(platform).fingerprint)])
     put(platform, LATER)
     platform.backfill("driver_now")
     assert_answers(platform, ROWS + LATER, LAST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from headrace.errors import (
 from headrace.platform import Platform
 from headrace.platform.candidate import candidates
 from headrace.platform.gold import Gold, state_folder
+from headrace.platform.online_heads import read_head
 from headrace.testing import steps
 from headrace.types import DAY
 from tests.integration.pings import START, gold, put
@@ -406,3 +408,22 @@ def test_optimize_publishes_the_same_rows(platform: Platform) -> None:
     assert (newest.kind, newest.content_of) == ("layout", newest.number - 1)
     assert platform.optimize("driver_now")["gold/driver_now"].partitions == 0
     assert platform.rollback("driver_now").content_of == newest.content_of - 1
+
+
+def test_an_optimize_that_was_killed_before_it_was_shown_online_is_finished_by_the_next(platform: Platform) -> None:
+    put(platform, [row | {"ping_id": f"x{row['ping_id']}"} for row in DAYS[1]])
+    for hour in range(3):
+        platform.backfill("driver_now", START + DAY + hour * DAY // 24, START + DAY + (hour + 1) * DAY // 24)
+    child = subprocess.run(
+        [sys.executable, "-m", "headrace", "optimize", "driver_now", "--project", str(platform.context.root)],
+        cwd=ROOT, env={**os.environ, "HEADRACE_CRASH_AT": "after publication"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    published, head = platform.versions("driver_now").publications[-1], read_head(platform.context.online, "driver_now")
+    assert head is not None
+    assert (published.kind, head.number) == ("layout", published.number - 1)
+    platform.optimize("driver_now")
+    head = read_head(platform.context.online, "driver_now")
+    assert head is not None
+    assert (head.number, numbers(platform)[-1]) == (published.number, published.number)

@@ -330,13 +330,20 @@ class Table(Protocol):
     def delete(self) -> None:
         """Remove the table with all of its versions; nothing happens where there is none."""
 
-    def rewrite(self, removed: Sequence[DataFile], staged: Sequence[StagedFile], metadata: Mapping[str, str]) -> int:
+    def rewrite(
+        self,
+        removed: Sequence[DataFile],
+        staged: Sequence[StagedFile],
+        metadata: Mapping[str, str],
+        *,
+        expected_version: int | None = None,
+    ) -> int:
         """Put other files with the same rows in the place of some files.
 
         Raises
         ------
         ConflictError
-            If one of `removed` is no longer in the table.
+            If one of `removed` is no longer in the table, or it is not at `expected_version`.
         """
 
     def transaction_version(self, app_id: str) -> int | None:

@@ -246,13 +246,21 @@ class DeltaTable:
         with lake_failures("delete", self.location):
             remove_folder(Path(self.location))
 
-    def rewrite(self, removed: Sequence[DataFile], staged: Sequence[StagedFile], metadata: Mapping[str, str]) -> int:
+    def rewrite(
+        self,
+        removed: Sequence[DataFile],
+        staged: Sequence[StagedFile],
+        metadata: Mapping[str, str],
+        *,
+        expected_version: int | None = None,
+    ) -> int:
         """Put other files with the same rows in the place of some files; see `Table.rewrite`."""
         from headrace.lake.log import Change
 
         for attempt in _attempts(self.location):
             with attempt:
                 handle = self._handle()
+                self._expect(handle, expected_version)
                 self._expect_files(handle, removed)
                 partition_by = tuple(handle.metadata().partition_columns)
                 change = Change(staged, schema_of(handle), partition_by, metadata, [], data_change=False)

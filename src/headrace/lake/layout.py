@@ -61,6 +61,7 @@ def optimize(
     target_bytes: int = TARGET_BYTES,
     progress: Callable[[int, int], None] | None = None,
     metadata: Mapping[str, str] | None = None,
+    fence: Callable[[], None] | None = None,
 ) -> OptimizeReport:
     """Rewrite partitions of many small files into few, sorted by `keys` and `time`.
 
@@ -82,6 +83,9 @@ def optimize(
         Called with the partitions done and their number.
     metadata : mapping of str to str, optional
         What each commit says.
+    fence : callable, optional
+        Called before each commit, to raise if one may not write any more. With it, nobody else may commit
+        meanwhile.
 
     Returns
     -------
@@ -90,14 +94,18 @@ def optimize(
     Raises
     ------
     ConflictError
-        If another writer replaced a partition meanwhile.
+        If another writer replaced a partition meanwhile, or with `fence` committed anything.
     """
     report = OptimizeReport()
     todo = [files for files in _partitions(table) if needs_rewriting(files, target_bytes)]
     order = [*keys, *([time] if time else [])]
+    expected = None if fence is None or not todo else table.version()
     for done, files in enumerate(todo):
         staged = _rewritten(table, files, order, target_bytes)
-        table.rewrite(files, staged, metadata or {"operation": "optimize"})
+        if fence is not None:
+            fence()
+        made = table.rewrite(files, staged, metadata or {"operation": "optimize"}, expected_version=expected)
+        expected = None if expected is None else made
         report = report.plus(files, staged)
         if progress:
             progress(done + 1, len(todo))

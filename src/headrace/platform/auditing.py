@@ -111,11 +111,7 @@ def _kept(context: Context, gold: Gold, candidate: Candidate, verdict: Verdict, 
 def _read(path: Path) -> Audited:
     with lake_failures("read", path):
         plain = json.loads(path.read_text(encoding="utf-8"))
-    return Audited(**{**plain, "verdict": _verdict(plain["verdict"]), "rows": path.with_suffix(".parquet")})
-
-
-def _verdict(plain: dict[str, object]) -> Verdict:
-    return Verdict.from_plain(dict(plain))
+    return Audited(**{**plain, "verdict": Verdict.from_plain(plain["verdict"]), "rows": path.with_suffix(".parquet")})
 
 
 def _folder(context: Context, gold: Gold) -> Path:

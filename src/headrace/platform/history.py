@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 
 from headrace.definitions.services import FeatureService
-from headrace.definitions.views import FeatureView
+from headrace.definitions.views import FeatureView, Selection
 from headrace.engines.polars_types import to_polars
 from headrace.errors import DefinitionError, UnknownNameError
 from headrace.lake.reading import collect
-from headrace.platform.gold import DAY_COLUMN, Gold
+from headrace.platform.gold import DAY_COLUMN
 from headrace.platform.labels import as_frame
 from headrace.platform.masked_keys import key_masks, masked_keys
 from headrace.platform.pinned import gold_of, resolved
@@ -60,7 +60,7 @@ def history(
     for name in view.entity_keys:
         if name not in key:
             raise DefinitionError(f"{view.place}: whose history? Its key '{name}' is missing.")
-    gold = Gold.of(context, view)
+    gold = gold_of(context, Selection(view))
     scan = gold.scan()
     wanted = masked_keys(view, pl.DataFrame([_key_value(view, name, value) for name, value in key.items()]))
     for name in key:

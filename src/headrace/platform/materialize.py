@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from headrace.definitions.fingerprint import view_fingerprint
 from headrace.errors import DefinitionError, NotAppliedError
-from headrace.platform.gold import Gold
+from headrace.platform.gold import Gold, complete_from
 from headrace.platform.online_heads import read_head
 from headrace.platform.online_loading import Load
 from headrace.platform.past_definitions import view_as_of
@@ -157,5 +157,7 @@ def _is_there(context: Context, view: FeatureView, serving: Publication) -> bool
     wanted = (serving.fingerprint, serving.number, serving.generation, serving.table_version)
     if head is None or (head.fingerprint, head.number, *head.stamp) != wanted:
         return False
-    same_definition = head.fingerprint == view_fingerprint(view)
-    return not same_definition or (head.layout.ttl_us, head.freshness_us) == (view.ttl_us, view.freshness_us)
+    if head.fingerprint != view_fingerprint(view):
+        return True
+    is_as_complete = head.complete_from >= complete_from(view)
+    return is_as_complete and (head.layout.ttl_us, head.freshness_us) == (view.ttl_us, view.freshness_us)

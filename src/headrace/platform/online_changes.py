@@ -58,7 +58,7 @@ def _changed(content: Content, old: Gold, new: Gold) -> list[pl.DataFrame]:
     added = [file for path, file in after.items() if path not in before]
     found = [_differing(content, *days) for days in _by_day(removed, added)]
     carries = [content.carry] if new.version == content.gold.version else [frontier_carry(content.context, new)]
-    if removed:
+    if removed or old.segments()[-1] not in new.segments():
         # Rows that were known right before the old frontier made steps behind it: in no file, but online.
         carries.append(frontier_carry(content.context, old))
     return [*found, *(begun_at_the_end(new.view, carry, content.schema) for carry in carries)]

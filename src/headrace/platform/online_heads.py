@@ -120,7 +120,16 @@ def namespace_key(fingerprint: str) -> bytes:
 
 def read_head(store: OnlineStore, view: str) -> Head | None:
     """A view's head; None if it was never written, or can't be read: then everything is to be written again."""
-    (value,) = store.get_many([head_key(view)])
+    return _read(store, head_key(view))
+
+
+def read_namespace(store: OnlineStore, fingerprint: str) -> Head | None:
+    """The head of one definition's records; None if there is none, or it can't be read."""
+    return _read(store, namespace_key(fingerprint))
+
+
+def _read(store: OnlineStore, key: bytes) -> Head | None:
+    (value,) = store.get_many([key])
     try:
         return None if value is None else Head.unpack(value)
     except CorruptRecordError:

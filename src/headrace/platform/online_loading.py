@@ -16,7 +16,14 @@ from headrace.platform.gold import complete_from
 from headrace.platform.masked_keys import key_masks
 from headrace.platform.online_changes import changed_entities, publications_since
 from headrace.platform.online_content import Content
-from headrace.platform.online_heads import Head, namespace_key, read_head, write_head, write_namespace
+from headrace.platform.online_heads import (
+    Head,
+    namespace_key,
+    read_head,
+    read_namespace,
+    write_head,
+    write_namespace,
+)
 from headrace.platform.pinned import pinned_fingerprints
 from headrace.timeline.packed_record import GONE, visible
 from headrace.timeline.packed_types import CorruptRecordError
@@ -58,6 +65,7 @@ class Load:
     gone: int = 0
     whole: bool = False
     _head: Head | None = field(default=None, init=False)
+    _own: Head | None = field(default=None, init=False)
     _anew: bool = field(default=False, init=False)
     _content: Content = field(init=False)
 
@@ -70,7 +78,9 @@ class Load:
         if self._head is not None:  # a crash may have come between the two that are written of it
             write_namespace(self._store, self._head)
         self._forget_previous()
+        self._own = read_namespace(self._store, self.gold.fingerprint)
         self._content = Content.of(self.context, self.gold)
+        whole = whole or self._keeps_longer()
         since = None if whole else publications_since(self.context, self._head, self.publication)
         self.whole = since is None
         if since is None:
@@ -103,9 +113,15 @@ class Load:
 
     @property
     def _seen(self) -> Stamp | None:
-        """What readers see of these records now; None if they read another definition's, or none."""
-        mine = self._head is not None and self._head.fingerprint == self.gold.fingerprint
-        return self._head.stamp if self._head is not None and mine else None
+        """What readers of these records see now, be it that they pin the definition; None if there are none."""
+        return None if self._own is None else self._own.stamp
+
+    def _keeps_longer(self) -> bool:
+        """Whether the view's ttl was raised: then records are wanted again that had expired."""
+        if self._own is None or self._own.layout.ttl_us is None:
+            return False
+        ttl_us = self._content.layout.ttl_us
+        return ttl_us is None or ttl_us > self._own.layout.ttl_us
 
     def _write_all(self) -> None:
         self._anew = next(iter(self._store.scan(self._prefix)), None) is None
@@ -129,6 +145,7 @@ class Load:
 
     def _put(self, chunk: Chunk, there: Mapping[bytes, bytes | None]) -> None:
         """Write layers over what is there."""
+        self.lease.check()
         self._check(self._store.put_many(self._layered(chunk, there)))
         self.records += len(chunk.bodies)
 

@@ -129,7 +129,7 @@ class ViewReader:
         return [Answer(pick(each.statuses), each.event_time, pick(each.values)) for each in found]
 
     def _served(self, value: bytes | None) -> Served:
-        if value is None:
+        if value is None or not self.view.online:
             raise self._not_there()
         try:
             head = Head.unpack(value)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,8 @@ from headrace.errors import UnknownNameError
 from headrace.lake.layout import TARGET_BYTES, OptimizeReport, optimize
 from headrace.platform.gold import Gold
 from headrace.platform.landing import BATCH, FILE, ROW
-from headrace.platform.registering import LAYOUT, commit_notes, register, turn
+from headrace.platform.materialize import catch_up
+from headrace.platform.registering import layout_notes, register, turn
 from headrace.platform.silver import identity
 from headrace.quality.base import KNOWN
 
@@ -78,6 +78,8 @@ def optimize_tables(
         If there is no such source or view.
     ConflictError
         If another writer is at work on a table.
+    OnlineStoreError
+        If gold is optimised, and the online store could not be written.
     """
     definitions = context.definitions
     known = [*definitions.sources, *definitions.views]
@@ -87,24 +89,20 @@ def optimize_tables(
     for target in _targets(context, name):
         if target.table.exists():
             with context.lake.lock(target.lock):
-                reports[target.name] = _optimized(target, target_bytes, progress)
+                told = _told(progress, target.name)
+                reports[target.name] = optimize(target.table, target.keys, target.time, target_bytes, told)
     for view in context.definitions.views.values():
         if name in (None, view.name) and Gold.of(context, view).pinned is not None:
             reports[f"gold/{view.name}"] = _optimized_gold(context, view, target_bytes, progress)
+            catch_up(context, view.name)
     return reports
 
 
 Progress = Callable[[str, int, int], None]
 
 
-def _optimized(
-    target: Target, target_bytes: int, progress: Progress | None, metadata: Mapping[str, str] | None = None
-) -> OptimizeReport:
-    def report(done: int, total: int) -> None:
-        if progress:
-            progress(target.name, done, total)
-
-    return optimize(target.table, target.keys, target.time, target_bytes, report, metadata)
+def _told(progress: Progress | None, table: str) -> Callable[[int, int], None]:
+    return lambda done, total: None if progress is None else progress(table, done, total)
 
 
 def _optimized_gold(
@@ -112,15 +110,12 @@ def _optimized_gold(
 ) -> OptimizeReport:
     """The same rows in other files are a publication too: readers pin versions."""
     with turn(context, Gold.of(context, view)) as mine:
-        current = mine.gold.publication
-        if current is None:
+        if mine.gold.publication is None:
             return OptimizeReport()
-        notes = commit_notes(
-            mine, LAYOUT, uuid.uuid4().hex[:12], segments=mine.gold.segments(), steps=0, verdict=current.verdict,
-            content_of=current.content_of,
+        report = optimize(
+            mine.gold.table, tuple(view.entity_keys), "valid_from", target_bytes, _told(progress, f"gold/{view.name}"),
+            layout_notes(mine), mine.lease.check,
         )  # fmt: skip
-        target = Target(f"gold/{view.name}", mine.gold.table, tuple(view.entity_keys), "valid_from", "")
-        report = _optimized(target, target_bytes, progress, notes)
         if report.partitions:
             register(mine, mine.head)
         return report

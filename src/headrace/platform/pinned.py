@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from headrace.definitions.services import FeatureService, Member
 from headrace.definitions.transforms import OnDemand
 from headrace.definitions.views import FeatureView, Selection, selection
-from headrace.errors import UnknownNameError, VersionGoneError
+from headrace.errors import HeldError, UnknownNameError, VersionGoneError
 from headrace.platform.gold import Gold
 from headrace.platform.past_definitions import view_as_of
 from headrace.registry.base import Pin, Publication
@@ -39,13 +39,36 @@ def resolved(context: Context, service: FeatureService) -> FeatureService:
 
 
 def gold_of(context: Context, chosen: Selection) -> Gold:
-    """The gold that a selection reads: of its pinned version, or the newest of its definition."""
+    """The gold that a selection reads: of its pinned version, or the newest of its definition.
+
+    Raises
+    ------
+    VersionGoneError
+        If vacuum took the files of the pinned version.
+    HeldError
+        If the definition was taken back since, by a rollback to another one.
+    """
     if chosen.version is None:
-        return Gold.of(context, chosen.view)
+        gold = Gold.of(context, chosen.view)
+        _check_not_taken_back(context, gold)
+        return gold
     found = publication_of(context, chosen)
     if found.vacuumed:
         raise VersionGoneError(f"{chosen.reference}: its files were removed by vacuum. Pin a newer version, or none.")
     return Gold.unpublished(context.lake, chosen.view).published_as(found)
+
+
+def _check_not_taken_back(context: Context, gold: Gold) -> None:
+    mine, serving = gold.publication, context.registry.serving().get(gold.view.name)
+    if mine is None or serving is None or serving.fingerprint == gold.fingerprint or serving.number < mine.number:
+        return
+    if serving.kind == "rollback":
+        raise HeldError(
+            f"{gold.view.place}: its definition was taken back by version {serving.number}, which has the content of "
+            f"version {serving.content_of} under another one. Restore that definition; or, where this one is right: "
+            f"headrace release {gold.view.name}, and backfill. To read what was taken back, pin it: "
+            f"{gold.view.name} @ {mine.number}."
+        )
 
 
 def publication_of(context: Context, chosen: Selection) -> Publication:

@@ -6,6 +6,7 @@ by whoever publishes next, just as its own process would have done.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import LakeError, OnlineStoreError
 from headrace.platform.crash_points import crash_point
 from headrace.platform.gold import Gold, Segment, definition_notes, segments_of, segments_text
+from headrace.platform.holds import check_not_held
 from headrace.platform.leases import HeldLease, publishing
 from headrace.platform.materialize import prepared
 from headrace.platform.user import user
@@ -105,17 +107,42 @@ def finish_interrupted(context: Context, gold: Gold, lease: HeldLease) -> None:
     mine = Turn(context, current, lease)
     if mine.head <= (-1 if current.pinned is None else current.version):
         return
-    if mine.gold.table.commit_at(mine.head).metadata.get("kind") in _OURS:
+    if _is_to_be_registered(mine):
         register(mine, mine.head)
     elif current.pinned is not None:
-        found = current.table.commit_at(current.version).metadata
-        current.table.restore(current.version, metadata=found, expected_version=mine.head)
-        finish_interrupted(context, gold, lease)
+        lease.check()
+        made = current.table.restore(current.version, metadata=layout_notes(mine), expected_version=mine.head)
+        register(mine, mine.head if made is None else made)
     else:
+        check_not_held(context, gold.view.name)
         raise LakeError(
             f"{gold.table.location} was made by another program, and no version of it was audited. Move the folder "
             "away and run the same command again."
         )
+
+
+def layout_notes(mine: Turn) -> dict[str, str]:
+    """What a commit says that holds the rows of what is published in other files, or once more."""
+    current = mine.gold.publication
+    if current is None:
+        raise AssertionError("nothing is published that could be laid out anew")
+    return commit_notes(
+        mine, LAYOUT, uuid.uuid4().hex[:12], segments=mine.gold.segments(), steps=0, verdict=current.verdict,
+        content_of=current.content_of,
+    )  # fmt: skip
+
+
+def _is_to_be_registered(mine: Turn) -> bool:
+    """Whether the newest commit is one that a crash left, and not a stranger's, or a sleeper's who woke too late.
+
+    Of a view that is held, a candidate that was committed is put aside too: its command publishes it again.
+    """
+    note, current = mine.gold.table.commit_at(mine.head).metadata, mine.gold.publication
+    if note.get("kind") not in _OURS or mine.gold.table.missing_files(mine.head):
+        return False
+    if note["kind"] == BACKFILL and mine.gold.view.name in mine.context.registry.holds():
+        return False
+    return current is None or int(note["token"]) >= current.token
 
 
 def is_interrupted(gold: Gold) -> bool:

@@ -82,8 +82,8 @@ def _is_held(context: Context, view: str) -> bool:
 
 
 def _previous(serving: Publication, found: dict[int, Publication]) -> int:
-    """The newest publication before the content that is served."""
-    earlier = [p.number for p in found.values() if p.number < serving.content_of and not p.vacuumed]
+    """The newest publication before the content that is served that readers ever got."""
+    earlier = [p.number for p in found.values() if p.number < serving.content_of and p.served and not p.vacuumed]
     if not earlier:
         raise HeadraceError(
             f"view '{serving.view}' has no version before {serving.content_of}: there is nothing to go back to."

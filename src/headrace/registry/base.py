@@ -104,11 +104,12 @@ class Publication:
     table_version : int
         The version of that gold table.
     kind : str
-        ``backfill``, ``rollback``, ``layout`` (the same rows in other files) or ``load``.
+        ``backfill``, ``rollback`` or ``layout`` (the same rows in other files).
     run : str
         The run that made it; no two publications have the same.
     generation : int
-        Raised by each rollback; with `table_version` it orders what is written online.
+        Raised by each rollback, and where a table is made anew; with `table_version` it orders what is
+        written online.
     frontier : int
         Through when its steps are computed, in microseconds.
     steps : int
@@ -127,6 +128,8 @@ class Publication:
         The number of the publication with the same rows, for a rollback or a new layout; else `number`.
     vacuumed : bool
         Whether its files are gone.
+    served : bool
+        Whether readers ever got it: a new definition is published before it reaches as far as the old one.
     """
 
     view: str
@@ -144,6 +147,7 @@ class Publication:
     number: int = 0
     content_of: int = 0
     vacuumed: bool = False
+    served: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,11 @@ def served_number(connection: Connection, view: str) -> int:
 def serve(connection: Connection, view: str, number: int) -> None:
     """Let readers get a publication."""
     known = (publications.c.view == view) & (publications.c.number == number)
-    if connection.execute(select(publications.c.number).where(known)).first() is None:
-        raise RegistryError(f"view '{view}' has no version {number}. See which there are: headrace versions {view}.")
+    found = connection.execute(select(publications.c.vacuumed).where(known)).first()
+    if found is None or found.vacuumed:
+        state = "has no version" if found is None else "has no longer the files of version"
+        raise RegistryError(f"view '{view}' {state} {number}. See which there are: headrace versions {view}.")
+    connection.execute(update(publications).where(known).values(served=True))
     connection.execute(delete(serving).where(serving.c.view == view))
     connection.execute(insert(serving).values(view=view, number=number))
 

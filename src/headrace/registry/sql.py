@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Select, delete, insert, inspect, select
@@ -91,6 +92,7 @@ class SqlRegistry:
             done = known or publications.numbered(connection, publication)
             if serve and done.number >= publications.served_number(connection, done.view):
                 publications.serve(connection, done.view, done.number)
+                done = replace(done, served=True)
             if hold is not None and known is None:  # whoever released it since did so on purpose
                 keeping.hold(connection, hold)
         return done

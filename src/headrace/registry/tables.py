@@ -69,6 +69,7 @@ publications = Table(
     Column("published_by", Text, nullable=False),
     Column("content_of", Integer, nullable=False),
     Column("vacuumed", Boolean, nullable=False, default=False),
+    Column("served", Boolean, nullable=False, default=False),
     UniqueConstraint("view", "run"),
 )
 
