@@ -1,12 +1,13 @@
-"""Kills ingests and backfills at random moments, runs them again, and counts what was lost, doubled or half-written.
+"""Kills commands at random moments, runs them again, and counts what was lost, doubled, half-written or read wrongly.
 
 ``python -m benchmarks.kills --kills 100 --seed 1``
 
-A project with a source of each kind gets new files round by round. Each round its ``headrace ingest`` and
-``headrace backfill`` are killed (SIGKILL) some times, most at a moment that is uniform over the command's measured
-duration, the others at a named point of the code, and then run to their end. Meanwhile another process reads every
-table, and checks each version that it can see. At the end all tables are compared with those of a project that got
-the same files and was never killed.
+A project with a source of each kind gets new files round by round, each third one with poison that the audit has to
+reject. Each round its ``headrace`` ingest, backfill, rollback, release, materialize, optimize and vacuum are killed
+(SIGKILL) some times, half of them at a moment that is uniform over the command's measured duration, the others at a
+named point of the code, and then run to their end. Meanwhile another process reads every table, makes training sets
+and asks the online store, and checks that each answer is that of one published version. At the end all tables are
+compared with those of a project that got the same files and was never killed.
 """
 
 from __future__ import annotations
@@ -20,62 +21,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.killing.comparison import differences
+from benchmarks.killing.executioner import Executioner
 from benchmarks.killing.feed import Feed
-from benchmarks.killing.project import START, make_project
+from benchmarks.killing.findings import Finding
+from benchmarks.killing.project import make_project
 from benchmarks.killing.reader import Reader, ReaderProcess
 from benchmarks.killing.tally import Tally, print_tally
-from benchmarks.killing.victim import CommandFailedError, Death, run
-
-SHARE_AT_POINTS = 0.4
-MOST_KILLS_OF_A_COMMAND = 5
-POINTS = {
-    "ingest": [
-        "before bronze file", "before bronze commit", "after bronze commit", "after quarantine commit",
-        "after silver file", "before silver commit", "after silver commit",
-    ],
-    "backfill": ["after gold file", "before gold commit", "after gold commit", "after carry", "before backfill ends"],
-}  # fmt: skip
-
-
-class Executioner:
-    """Kills commands, each at another moment, and sees to it that they are done in the end."""
-
-    def __init__(self, root: Path, chance: random.Random, tally: Tally, wanted: int) -> None:
-        self._root, self._chance, self._tally, self._wanted = root, chance, tally, wanted
-        self._usual_seconds = {"ingest": 4.0, "backfill": 5.0}
-
-    @property
-    def left(self) -> int:
-        """How many kills are still to come."""
-        return self._wanted - len(self._tally.deaths)
-
-    def round(self, report: Callable[[str], None]) -> None:
-        """Bring what has arrived to gold, with some kills on the way."""
-        self._tally.rounds += 1
-        for command in ("ingest", "backfill"):
-            for _ in range(min(self.left, self._chance.randint(1, MOST_KILLS_OF_A_COMMAND))):
-                self._kill(command)
-            self._note(run(self._root, [command]))
-        report(f"{len(self._tally.deaths)} of {self._wanted} kills, {self._tally.rounds} rounds")
-
-    def _kill(self, command: str) -> None:
-        arguments = [command]
-        if command == "backfill" and self._tally.rounds > 1 and self._chance.random() < 0.2:
-            arguments += ["driver_now", "--start", f"{START}T03:00:00Z", "--end", f"{START}T11:00:00Z"]
-        if self._chance.random() < SHARE_AT_POINTS:
-            at = f"{self._chance.choice(POINTS[command])}:{self._chance.randint(1, 4)}"
-            self._note(run(self._root, arguments, at=at))
-        else:
-            after_seconds = self._chance.uniform(0, self._usual_seconds[command])
-            self._note(run(self._root, arguments, after_seconds=after_seconds))
-
-    def _note(self, death: Death) -> None:
-        self._tally.runs += 1
-        if death.killed:
-            self._tally.deaths.append(death)
-        else:
-            usual = self._usual_seconds[death.command]
-            self._usual_seconds[death.command] = 0.7 * usual + 0.3 * death.seconds
+from benchmarks.killing.victim import run
 
 
 def kill(kills: int, seed: int, folder: Path, report: Callable[[str], None] = lambda _: None) -> Tally:
@@ -95,17 +47,18 @@ def kill(kills: int, seed: int, folder: Path, report: Callable[[str], None] = la
     feed, reader = Feed(seed), ReaderProcess(killed)
     executioner = Executioner(killed, random.Random(seed), tally, kills)
     try:
-        while executioner.left:
+        while executioner.left > 0:
             feed.arrive(killed)
-            executioner.round(report)
-    except CommandFailedError as error:
-        tally.failure = str(error)
+            executioner.round(feed)
+            report(f"{len(tally.deaths)} of {kills} kills, {tally.rounds} rounds")
+        executioner.finish()
     finally:
         tally.reading = reader.stop()
+    tally.reading.findings += _findings(killed, "at the end")
     report("the same without kills")
     _run_clean(clean, seed, tally.rounds)
     tally.differences = differences(killed, clean)
-    tally.reading.problems += [f"without kills: {problem}" for problem in _problems(clean)]
+    tally.reading.findings += _findings(clean, "without kills")
     tally.seconds = time.monotonic() - began
     return tally
 
@@ -115,14 +68,18 @@ def _run_clean(root: Path, seed: int, rounds: int) -> None:
     feed = Feed(seed)
     for _ in range(rounds):
         feed.arrive(root)
+        if feed.is_poisoned:
+            feed.repair(root)
     for command in ("ingest", "backfill"):
         run(root, [command])
 
 
-def _problems(root: Path) -> list[str]:
+def _findings(root: Path, when: str) -> list[Finding]:
+    """What is wrong when everything has ended: online is what is served, and not the version before it."""
     reader = Reader(root)
-    reader.poll()
-    return reader.reading.problems
+    for _ in range(5):
+        reader.poll(lag=0)
+    return [Finding(finding.kind, f"{when}: {finding.text}") for finding in reader.reading.findings]
 
 
 def main() -> None:

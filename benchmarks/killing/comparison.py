@@ -40,17 +40,16 @@ def differences(killed: Path, clean: Path) -> list[Difference]:
     """Compare table by table."""
     found, wanted = _tables(killed), _tables(clean)
     nothing = pl.DataFrame()
-    return [
-        _difference(name, found.get(name, nothing), wanted.get(name, nothing)) for name in sorted({*found, *wanted})
-    ]
+    return [difference(name, found.get(name, nothing), wanted.get(name, nothing)) for name in sorted({*found, *wanted})]
 
 
 def _tables(root: Path) -> dict[str, pl.DataFrame]:
     wholeness = Wholeness(root)
-    return {name: table.scan().collect() for name, table in wholeness.tables().items()}
+    return {name: table.scan(wholeness.version(name)).collect() for name, table in wholeness.tables().items()}
 
 
-def _difference(name: str, found: pl.DataFrame, wanted: pl.DataFrame) -> Difference:
+def difference(name: str, found: pl.DataFrame, wanted: pl.DataFrame) -> Difference:
+    """How the rows of a table differ from those that it should have; its key is where they came from, or a step's."""
     if not wanted.height or not found.height:
         return Difference(name, wanted.height, wanted.height, found.height, 0)
     keys = list(ORIGIN) if ORIGIN[0] in wanted.columns else _step_keys(wanted)

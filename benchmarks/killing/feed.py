@@ -1,5 +1,8 @@
 """What arrives round by round: pings, ride changes and daily papers, with late, copied, wrong and torn rows.
 
+Each third round has poison: pings that the contract lets through, and that no view's audit may. They are repaired by
+copies that were seen earlier, which count instead.
+
 Beside the files it writes what must become of each of their rows, for `wholeness` to check by.
 """
 
@@ -19,8 +22,11 @@ from benchmarks.killing.project import START
 ROUND = timedelta(hours=6)
 PINGS, RIDES, DRIVERS = 600, 60, 25
 TRUTH = "truth"
-_CITIES = ("Baku", "Ganja", "Sumqayit")
+CITIES = ("Baku", "Ganja", "Sumqayit")
 _OLD_PINGS = 200
+_POISONED = 3
+POISON = 1000.0
+"""A speed that no reader may ever see, nor a greater one."""
 
 
 class Feed:
@@ -30,14 +36,23 @@ class Feed:
     ----------
     seed : int
         Of the random numbers.
+    pings, rides : int
+        How many of each a round has, about.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, pings: int = PINGS, rides: int = RIDES) -> None:
         self._random = random.Random(seed)
+        self._pings_a_file, self._rides_a_round = pings // 2, rides
         self._pings: list[dict[str, Any]] = []
         self._rides: dict[int, dict[str, Any]] = {}
         self._changes: list[dict[str, Any]] = []
+        self._poison: list[dict[str, Any]] = []
         self._made = self._position = 0
+
+    @property
+    def is_poisoned(self) -> bool:
+        """Whether the last round's pings have poison in them that has not been repaired."""
+        return bool(self._poison)
 
     def arrive(self, root: Path) -> None:
         """Put the files of the next round into a project."""
@@ -45,7 +60,9 @@ class Feed:
         start = datetime.fromisoformat(START).replace(tzinfo=UTC) + number * ROUND
         truth: list[tuple[str, int, str | None]] = []
         for part in "ab":
-            rows = [self._ping(start, f"{number}{part}{index}") for index in range(PINGS // 2)] + self._again()
+            rows = [self._ping(start, f"{number}{part}{index}") for index in range(self._pings_a_file)] + self._again()
+            if number % 3 == 1 and part == "b":
+                rows += self._poisoned(start, number)
             self._random.shuffle(rows)
             _put(root, f"landing/pings/{number:04d}{part}.jsonl", self._lines(rows), truth)
         changes = self._table_changes(start)
@@ -56,6 +73,22 @@ class Feed:
         if start.hour == 0:
             self._papers(root, start, truth)
         _write_truth(root / TRUTH, f"{number:04d}", truth)
+
+    def repair(self, root: Path) -> None:
+        """Put a file into a project whose pings take the place of the poisoned ones."""
+        truth: list[tuple[str, int, str | None]] = []
+        earlier = timedelta(milliseconds=1)
+        rows = [row | {"seen_at": row["seen_at"] - earlier, "speed": 10.0} for row in self._poison]
+        name = f"{self._made - 1:04d}r"
+        _put(root, f"landing/pings/{name}.jsonl", [(_json(row), row["ping_id"]) for row in rows], truth)
+        _write_truth(root / TRUTH, name, truth)
+        self._poison = []
+
+    def _poisoned(self, start: datetime, number: int) -> list[dict[str, Any]]:
+        fresh = [self._ping(start, f"{number}p{index}") for index in range(_POISONED)]
+        del self._pings[-_POISONED:]  # a copy of one could count instead of its repair
+        self._poison = [row | {"speed": POISON + self._random.randrange(100)} for row in fresh]
+        return self._poison
 
     def _ping(self, start: datetime, ping_id: str) -> dict[str, Any]:
         chance = self._random.random()
@@ -82,7 +115,7 @@ class Feed:
     def _lines(self, rows: Sequence[dict[str, Any]]) -> list[tuple[str, str | None]]:
         found: list[tuple[str, str | None]] = []
         for row in rows:
-            text = json.dumps(row | {name: _text(row[name]) for name in ("ts", "seen_at")})
+            text = _json(row)
             found.append((text, row["ping_id"]))
             chance = self._random.random()
             if chance < 0.01:
@@ -92,7 +125,7 @@ class Feed:
         return found
 
     def _table_changes(self, start: datetime) -> list[dict[str, Any]]:
-        times = sorted(start + ROUND * self._random.random() for _ in range(4 * RIDES))
+        times = sorted(start + ROUND * self._random.random() for _ in range(4 * self._rides_a_round))
         return [self._change(at) for at in times]
 
     def _change(self, at: datetime) -> dict[str, Any]:
@@ -115,7 +148,7 @@ class Feed:
 
     def _begun(self, ride_id: int, at: datetime) -> dict[str, Any]:
         return {
-            "ride_id": ride_id, "driver_id": self._random.randrange(DRIVERS), "city": self._random.choice(_CITIES),
+            "ride_id": ride_id, "driver_id": self._random.randrange(DRIVERS), "city": self._random.choice(CITIES),
             "requested_at": _micros(at), "picked_up_at": None, "fare": self._random.randrange(400),
         }  # fmt: skip
 
@@ -124,7 +157,7 @@ class Feed:
             return {"picked_up_at": _micros(at)}
         if self._random.random() < 0.5:
             return {"driver_id": self._random.randrange(DRIVERS)}
-        return {"fare": self._random.randrange(400), "city": self._random.choice(_CITIES)}
+        return {"fare": self._random.randrange(400), "city": self._random.choice(CITIES)}
 
     def _papers(self, root: Path, day: datetime, truth: list[tuple[str, int, str | None]]) -> None:
         there = [driver for driver in range(DRIVERS) if self._random.random() < 0.9]
@@ -158,6 +191,10 @@ def _write_truth(folder: Path, name: str, truth: list[tuple[str, int, str | None
 
 def _micros(at: datetime) -> int:
     return int(at.timestamp() * 1_000_000)
+
+
+def _json(ping: dict[str, Any]) -> str:
+    return json.dumps(ping | {name: _text(ping[name]) for name in ("ts", "seen_at")})
 
 
 def _text(at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The project whose commands are killed: a source of each kind, and views with every kind of window."""
+"""The project whose commands are killed: a source of each kind, and views with every kind of window, two audited."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from headrace.platform import Platform
 
 START = "2025-01-06"
 SOURCES = ("pings", "rides", "papers")
+MOST = {"speed": 500.0, "fastest": 500.0, "speed_1h": 500.0, "kmh_2h": 500.0}
+"""Features that show poison by a greater value."""
 
 _SETTINGS = 'name = "kills"\nmodule = "features"\n'
 _FEATURES = """
@@ -51,16 +53,17 @@ def picked_up(rides):
 
 driver_now = hr.FeatureView("driver_now", entity=driver, source=pings, ttl="2h", features={
     "status": hr.last("status"),
+    "speed": hr.last("speed"),
     "pings": hr.count(),
     "speed_total": hr.sum("speed"),
     "speed_1h": hr.mean("speed", hr.sliding("1h", hop="5m")),
     "pings_30m": hr.count(window=hr.tumbling("30m")),
     "statuses_6h": hr.count_distinct("status", window=hr.hopping("6h", "1h")),
-})
+}, checks=[hr.check.between("speed", 0, 500)])
 driver_moving = hr.FeatureView("driver_moving", entity=driver, source=pings, transform=moving, features={
     "fastest": hr.max("kmh"),
     "kmh_2h": hr.mean("kmh", hr.sliding("2h", hop="15m")),
-})
+}, checks=[hr.check.between("fastest", 0, 500)])
 city_wait = hr.FeatureView(
     "city_wait", entity=city, source=rides, transform=picked_up, event_time="picked_up_at",
     features={"wait_1h": hr.mean("wait_s", window=hr.tumbling("1h")), "rides": hr.count()},
@@ -69,6 +72,9 @@ driver_rides = hr.FeatureView("driver_rides", entity=driver, source=rides, featu
     "rides": hr.count(), "fares": hr.sum("fare"), "last_city": hr.last("city"),
 })
 driver_papers = hr.FeatureView("driver_papers", entity=driver, source=papers, features={"status": hr.last("status")})
+
+drivers = hr.FeatureService("drivers", features=[driver_now, driver_moving, driver_rides, driver_papers])
+cities = hr.FeatureService("cities", features=[city_wait])
 """
 
 

@@ -19,6 +19,7 @@ from headrace.platform.gold import Gold, silver_table
 from headrace.types import BEGINNING, FOREVER
 
 ORIGIN = ("_hr_file", "_hr_row")
+_REMEMBERED = 40
 
 
 class Wholeness:
@@ -38,7 +39,7 @@ class Wholeness:
         self._root = root
         self.platform = Platform.open(root)
         self._lake = self.platform.context.lake
-        self._steps: dict[tuple[str, int], pl.DataFrame] = {}
+        self._steps: dict[tuple[str, int, int], pl.DataFrame] = {}
 
     def tables(self) -> dict[str, Table]:
         """All tables that are there, by name."""
@@ -49,6 +50,13 @@ class Wholeness:
         }
         found |= {f"gold/{name}": self._gold(name).table for name in self.platform.definitions.views}
         return {name: table for name, table in found.items() if table.exists()}
+
+    def version(self, name: str) -> int:
+        """The version of a table that readers get."""
+        layer, _, rest = name.partition("/")
+        if layer == "gold":
+            return Gold.of(self.platform.context, self.platform.definitions.view(rest)).version
+        return self.tables()[name].version()
 
     def problems(self, name: str, version: int) -> Iterator[str]:
         """What is wrong with a version of a table, in words."""
@@ -96,8 +104,8 @@ class Wholeness:
             yield f"{twice} steps are there more than once"
         known = pl.col("valid_from").dt.epoch("us")
         spans = [
-            self._all_steps(gold.view, segment.silver_version).filter(known >= segment.since, known < segment.until)
-            for segment in gold.segments(version)
+            self.steps(gold.view, segment.silver_version).filter(known >= segment.since, known < segment.until)
+            for segment in gold.at(version).segments()
         ]
         wanted, found = pl.concat(spans).sort(keys), rows.drop("_hr_day").sort(keys)
         if not found.equals(wanted):
@@ -106,15 +114,19 @@ class Wholeness:
             except AssertionError as error:
                 yield f"its steps are not those of its spans: {' '.join(str(error).split())[:300]}"
 
-    def _all_steps(self, view: FeatureView, silver_version: int) -> pl.DataFrame:
-        if (view.name, silver_version) not in self._steps:
-            rows = silver_table(self._lake, view.source).scan(silver_version).collect()
-            computed = PolarsEngine().compute(view, rows, None, BEGINNING // 4, FOREVER // 4)
-            self._steps[view.name, silver_version] = computed.steps
-        return self._steps[view.name, silver_version]
+    def steps(self, view: FeatureView, silver_version: int, known_before: int = FOREVER) -> pl.DataFrame:
+        """The steps of all rows of a version of silver that were known before an instant, from one computation."""
+        key = (view.name, silver_version, known_before)
+        if key not in self._steps:
+            known = pl.col("_hr_known").dt.epoch("us") < known_before
+            rows = silver_table(self._lake, view.source).scan(silver_version).filter(known).collect()
+            if len(self._steps) >= _REMEMBERED:
+                del self._steps[next(iter(self._steps))]
+            self._steps[key] = PolarsEngine().compute(view, rows, None, BEGINNING // 4, FOREVER // 4).steps
+        return self._steps[key]
 
     def _gold(self, view: str) -> Gold:
-        return Gold.of(self._lake, self.platform.definitions.view(view))
+        return Gold.unpublished(self._lake, self.platform.definitions.view(view))
 
 
 def _files_problems(table: Table, version: int, rows: pl.DataFrame) -> Iterator[str]:
