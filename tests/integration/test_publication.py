@@ -313,9 +313,30 @@ def test_a_service_that_pins_a_definition_goes_on_being_served(platform: Platfor
 
 
 def test_a_pin_of_a_version_that_is_not_there(platform: Platform) -> None:
-    pinned = redefined(platform, CHECKED.replace("features=[driver_now]", "features=[driver_now @ 9]"))
-    with pytest.raises(UnknownNameError, match=r"there is no version '9'. There are: 1, 2"):
-        pinned.training_set(labels(2.0), "model")
+    features = CHECKED.replace("features=[driver_now]", "features=[driver_now @ 9]")
+    pinned = redefined(platform, features, apply=False)
+    for use in (pinned.apply, lambda: pinned.training_set(labels(2.0), "model")):
+        with pytest.raises(UnknownNameError, match=r"there is no version '9'. There are: 1, 2"):
+            use()
+
+
+def test_checks_are_those_that_were_applied(platform: Platform) -> None:
+    put(platform, poisoned(DAYS[2]))
+    lax = redefined(platform, CHECKED.replace("0, 100", "0, 5000"), apply=False)
+    with pytest.raises(NotAppliedError, match=r"its checks were changed since they were applied. Run: headrace apply"):
+        lax.backfill("driver_now", end=END)
+    assert numbers(platform) == [1, 2]
+
+
+def test_a_rollback_passes_over_versions_that_only_reached_further(platform: Platform) -> None:
+    before = gold(platform)
+    put(platform, [row | {"n": 99, "ping_id": f"bad{row['ping_id']}"} for row in DAYS[2]])
+    platform.backfill("driver_now", end=END)
+    for hour in range(1, 4):
+        platform.backfill("driver_now", end=END + 12 * 3_600_000_000 + hour * 3_600_000_000)
+    assert [p.steps for p in platform.versions("driver_now").publications[-2:]] == [0, 0]
+    assert platform.rollback("driver_now").content_of == 2
+    assert_frame_equal(gold(platform), before)
 
 
 def test_candidates_for_different_days_at_once(tmp_path: Path) -> None:

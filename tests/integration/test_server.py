@@ -212,6 +212,13 @@ def test_what_a_feast_client_sends_beside_is_passed_over(server: Serving) -> Non
     assert server.answer(drivers(7, project="city", some_option=True))["total"] == [(9, "PRESENT")]
 
 
+@pytest.mark.parametrize(("typo", "meant"), [("At", "at"), ("full_feature_name", "full_feature_names")])
+def test_a_member_that_is_nearly_a_known_one_is_a_typo(server: Serving, typo: str, meant: str) -> None:
+    response = server.client.post("/get-online-features", json=drivers(7, **{typo: True}))
+    assert response.status_code == 422
+    assert f"'{typo}'. Did you mean '{meant}'?" in response.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/get-online-features", 405), ("GET", "/nothing", 404)])
 def test_an_unknown_route_names_the_known_ones(server: Serving, method: str, path: str, status: int) -> None:
     response = server.client.request(method, path)

@@ -25,17 +25,29 @@ def backfill(
 ) -> None:
     from headrace.cli.output import print_records
     from headrace.cli.progress import backfill_bar
+    from headrace.errors import HeadraceError
     from headrace.platform import Platform
 
     platform = Platform.open(project)
-    reports = []
+    reports, failed = [], []
     for name in [view] if view else platform.definitions.views:
-        with backfill_bar(name) as progress:
-            reports.append(platform.backfill(name, start, end, progress=progress))
-    print_records([_record(done) for done in reports], title="Backfilled", empty="There are no views.")
+        try:
+            with backfill_bar(name) as progress:
+                reports.append(platform.backfill(name, start, end, progress=progress))
+        except HeadraceError as error:
+            if view:
+                raise
+            failed.append(str(error))
+    print_records(
+        [_record(done) for done in reports],
+        title="Backfilled",
+        empty="Nothing was backfilled." if failed else "There are no views.",
+    )
     for done in reports:
         for column, count in done.non_finite.items():
             typer.echo(f"{done.view}: {count:,} values of '{column}' are NaN or infinite, and count as null.")
+    if failed:
+        raise HeadraceError("\n".join(failed))
 
 
 def _record(done: BackfillReport) -> dict[str, object]:

@@ -24,7 +24,7 @@ def error_boundary(*, debug: bool) -> Iterator[None]:
     Raises
     ------
     typer.Exit
-        With code 1, after the message was printed.
+        With code 1, after the message was printed; with 130, where somebody pressed Ctrl-C.
     """
     try:
         yield
@@ -33,6 +33,9 @@ def error_boundary(*, debug: bool) -> Iterator[None]:
             raise
         _show(error)
         raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        typer.echo("Stopped. What was finished is kept: run the same command again to go on.", err=True)
+        raise typer.Exit(130) from error
 
 
 def _show(error: HeadraceError) -> None:

@@ -35,7 +35,7 @@ def get(
     from headrace.platform import Platform
     from headrace.platform.request_columns import from_texts
 
-    rows = [dict(map(_pair, _NEXT_COLUMN.split(text))) for text in entities or []]
+    rows = [_entity(text) for text in entities or []]
     platform = Platform.open(project)
     columns = from_texts(platform.definitions.service(service), rows or [{}], f"headrace get {service}")
     answer = platform.online(service, columns, at=at)
@@ -43,6 +43,13 @@ def get(
         _print_json(answer)
     else:
         _print_table(service, answer)
+
+
+def _entity(text: str) -> dict[str, str]:
+    pairs = [_pair(part) for part in _NEXT_COLUMN.split(text)]
+    if len(dict(pairs)) < len(pairs):
+        raise typer.BadParameter(f"'{text}' names a column twice: write an entity each, with a space between.")
+    return dict(pairs)
 
 
 def _pair(text: str) -> tuple[str, str]:

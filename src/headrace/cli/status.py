@@ -57,9 +57,14 @@ def _notes(found: ViewStatus) -> Iterator[str]:
 
     if found.state != APPLIED:
         yield f"{found.state}. Run: headrace apply"
+    if found.is_behind and found.held is None:
+        old = f"readers online still get version {found.version}, of another definition"
+        yield f"{old}. Run: headrace backfill {found.view}"
+    if found.rejected is not None:
+        yield f"the audit rejected run {found.rejected}. See: headrace check {found.view}"
     if found.held is not None:
         yield f"held: {found.held}. Then: headrace release {found.view}"
-    if found.stale_from is not None:
+    elif found.stale_from is not None:
         since = instant_text(found.stale_from)
         yield f"rows came that change it from {since} on. Run: headrace backfill {found.view}"
 

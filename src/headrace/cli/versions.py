@@ -43,15 +43,21 @@ def _record(publication: Publication, found: Versions) -> dict[str, object]:
     copied = publication.content_of not in (0, publication.number)
     return {
         "version": publication.number,
-        "published": instant_text(publication.published_at),
+        "published": _minute(publication.published_at),
         "by": publication.published_by or None,
         "kind": publication.kind,
         "of": publication.content_of if copied else None,
         "steps": publication.steps,
-        "frontier": instant_text(publication.frontier),
+        "frontier": _minute(publication.frontier),
         "audit": _audit(publication.verdict),
         "": ", ".join(_marks(publication, found)),
     }
+
+
+def _minute(instant: int) -> str:
+    """An instant to the minute; a midnight is its date."""
+    text = instant_text(instant)
+    return text.removesuffix("T00:00:00Z") if text.endswith("T00:00:00Z") else text[:16].replace("T", " ")
 
 
 def _audit(verdict: str) -> str | None:

@@ -10,6 +10,7 @@ from headrace.errors import HeadraceError, TransformError
 from headrace.platform.context import Context
 from headrace.platform.entries import entries_of
 from headrace.platform.materialize import catch_up
+from headrace.platform.pinned import check_pins
 from headrace.platform.plan import Plan, plan
 from headrace.platform.rowwise import check_row_wise
 from headrace.platform.samples import made_up_rows
@@ -51,6 +52,8 @@ def apply(context: Context, by: str = "") -> Plan:
     for view in context.definitions.views.values():
         if view.transform is not None:
             check_transform(context, view)
+    for service in context.definitions.services.values():
+        check_pins(context, service)
     context.registry.apply(entries_of(context.definitions), at=context.clock(), by=by)
     for change in changes.changes:
         if change.kind == "view" and change.action == "changed" and change.backfill is None:

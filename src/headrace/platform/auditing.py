@@ -92,6 +92,13 @@ def audits(context: Context, gold: Gold) -> list[Audited]:
     return sorted(found, key=lambda record: record.at)
 
 
+def last_rejected(context: Context, gold: Gold) -> str | None:
+    """The run of the newest candidate, if an audit rejected it and nothing was published since."""
+    found = [record for record in audits(context, gold) if not record.verdict.passed]
+    published = 0 if gold.publication is None else gold.publication.published_at
+    return found[-1].run_id if found and found[-1].at > published else None
+
+
 def _kept(context: Context, gold: Gold, candidate: Candidate, verdict: Verdict, rows: pl.DataFrame) -> Audited:
     folder = _folder(context, gold)
     record = Audited(

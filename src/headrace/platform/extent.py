@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from headrace.definitions.codec import to_plain
 from headrace.errors import HeadraceError, NotAppliedError
 from headrace.platform.gold import DAY_COLUMN, Gold, Segment, silver_table
 from headrace.types import DAY, FOREVER, instant_text
@@ -77,6 +79,10 @@ def _check_applied(context: Context, gold: Gold) -> None:
     if found is None or found.entry.fingerprint != gold.fingerprint:
         state = "has not been applied" if found is None else "was changed since it was applied"
         raise NotAppliedError(f"{gold.view.place} {state}. Run: headrace apply")
+    if json.loads(found.entry.body).get("checks", []) != to_plain(gold.view).get("checks", []):
+        raise NotAppliedError(
+            f"{gold.view.place}: its checks were changed since they were applied. Run: headrace apply"
+        )
 
 
 def _default_end(context: Context, silver: Table, segments: list[Segment]) -> int:

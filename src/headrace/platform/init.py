@@ -12,7 +12,7 @@ from headrace.platform.settings import FILE_NAME
 _SETTINGS = """\
 name = {name}
 module = "features"                   # features.py, beside this file
-lake = "./lake"                       # or s3://bucket/lake
+lake = "./lake"                       # a folder of this machine
 online = "lmdb:./online"
 registry = "sqlite:///registry.db"    # or postgresql://host/name
 # Each can be set in the environment instead: HEADRACE_LAKE and so on. Passwords only there.

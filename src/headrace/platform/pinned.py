@@ -38,6 +38,18 @@ def resolved(context: Context, service: FeatureService) -> FeatureService:
     return replace(service, features=members)
 
 
+def check_pins(context: Context, service: FeatureService) -> None:
+    """Refuse a pin of a version that is not there, of a view that has versions.
+
+    Raises
+    ------
+    UnknownNameError
+        With the versions that there are.
+    """
+    if all(context.registry.publications(each.view.name) for each in service.read_selections if each.version):
+        resolved(context, service)
+
+
 def gold_of(context: Context, chosen: Selection) -> Gold:
     """The gold that a selection reads: of its pinned version, or the newest of its definition.
 

@@ -10,7 +10,7 @@ from headrace.platform.crash_points import crash_point
 from headrace.platform.gold import Gold
 from headrace.platform.materialize import catch_up
 from headrace.platform.past_definitions import view_as_of
-from headrace.platform.registering import ROLLBACK, Turn, commit_notes, register, turn
+from headrace.platform.registering import BACKFILL, ROLLBACK, Turn, commit_notes, register, turn
 
 if TYPE_CHECKING:
     from headrace.platform.context import Context
@@ -82,8 +82,11 @@ def _is_held(context: Context, view: str) -> bool:
 
 
 def _previous(serving: Publication, found: dict[int, Publication]) -> int:
-    """The newest publication before the content that is served that readers ever got."""
-    earlier = [p.number for p in found.values() if p.number < serving.content_of and p.served and not p.vacuumed]
+    """The newest publication with other steps than what is served, among those that readers ever got."""
+    served = [p for p in found.values() if p.served and p.number <= serving.content_of]
+    while served and served[-1].kind == BACKFILL and not served[-1].steps:
+        served.pop()  # it only reached further: it has the steps of the one before
+    earlier = [p.number for p in served[:-1] if not p.vacuumed]
     if not earlier:
         raise HeadraceError(
             f"view '{serving.view}' has no version before {serving.content_of}: there is nothing to go back to."

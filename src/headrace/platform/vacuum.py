@@ -18,12 +18,11 @@ from headrace.platform.extent import candidate_lock
 from headrace.platform.gold import Gold, state_folder
 from headrace.platform.online_loading import forget_namespace
 from headrace.platform.pinned import pinned_fingerprints
-from headrace.platform.registering import Turn, turn
+from headrace.platform.registering import ROLLBACK, Turn, turn
 from headrace.types import DAY
 
 if TYPE_CHECKING:
     from headrace.definitions.views import FeatureView
-    from headrace.lake.base import Table
     from headrace.platform.context import Context
     from headrace.registry.base import Publication
 
@@ -44,7 +43,7 @@ def vacuum(
     name : str, optional
         A source or a view.
     keep : int
-        How many of a view's newest versions stay; at least 1.
+        How many of a view's newest versions stay, of those that brought steps; at least 1.
     dry_run : bool
         Only say what would go.
 
@@ -111,7 +110,7 @@ def _kept(context: Context, view: str, keep: int) -> _Kept:
     published = [p for p in context.registry.publications(view) if not p.vacuumed]
     serving = context.registry.serving().get(view)
     pinned = {(pin.fingerprint, pin.table_version) for pin in context.registry.pins() if pin.view == view}
-    newest = {p.number for p in published[-keep:]}
+    newest = {p.number for p in [p for p in published if p.steps or p.kind == ROLLBACK][-keep:] + published[-1:]}
     stays: dict[str, list[Publication]] = defaultdict(list)
     others = []
     for p in published:
@@ -129,7 +128,8 @@ def _vacuumed_gold(
     started = time.time_ns() // 1_000
     versions = [p.table_version for p in kept]
     way = _under_way(mine.context, gold, dry_run)
-    gone = [p.number for p in others if not _lies_within(gold.table, p.table_version, versions)]
+    stays = {file.path for version in {*versions, gold.table.version()} for file in gold.table.files(version)}
+    gone = [p.number for p in others if any(file.path not in stays for file in gold.table.files(p.table_version))]
     if not dry_run and gone:
         mine.lease.check()
         mine.context.registry.mark_vacuumed(gold.view.name, gone, token=mine.lease.token)
@@ -142,12 +142,6 @@ def _vacuumed_gold(
     )
     crash_point("after vacuum")
     return report
-
-
-def _lies_within(table: Table, version: int, kept: list[int]) -> bool:
-    """Whether all files of a version stay because kept versions have them too."""
-    stays = {file.path for other in [*kept, table.version()] for file in table.files(other)}
-    return all(file.path in stays for file in table.files(version))
 
 
 @dataclass(frozen=True, slots=True)

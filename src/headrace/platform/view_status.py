@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.definitions.views import FeatureView
+from headrace.platform.auditing import last_rejected
 from headrace.platform.gold import Gold, silver_table
 from headrace.timeline.coverage import Coverage
 from headrace.types import SECOND
@@ -42,6 +43,10 @@ class ViewStatus:
         How long ago its frontier is; None where nothing was published of it.
     is_stale : bool
         Whether it is further behind than the view's ``freshness``, or was never published and has one.
+    is_behind : bool
+        Whether readers online still get another definition, as this one does not reach as far yet.
+    rejected : str, optional
+        The run of the last candidate, if an audit rejected it.
     """
 
     view: str
@@ -55,6 +60,8 @@ class ViewStatus:
     held: str | None = None
     age_seconds: float | None = None
     is_stale: bool = False
+    is_behind: bool = False
+    rejected: str | None = None
 
     @property
     def frontier(self) -> int | None:
@@ -106,5 +113,7 @@ def _status(context: Context, view: FeatureView, known: _Known) -> ViewStatus:
         version=None if serving is None else serving.number,
         held=None if hold is None else hold.reason,
         age_seconds=age,
+        is_behind=serving is not None and serving.fingerprint != gold.fingerprint,
+        rejected=last_rejected(context, gold),
         is_stale=view.freshness_us is not None and (age is None or age > view.freshness_us / SECOND),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +22,9 @@ _BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class FeatureRequest(msgspec.Struct, frozen=True):
-    """The body of ``POST /get-online-features``, as of Feast; members that are not known are passed over.
+    """The body of ``POST /get-online-features``, as of Feast.
+
+    Further members, as clients send them, are passed over; one that is nearly a known one is refused as a typo.
 
     Parameters
     ----------
@@ -61,6 +64,7 @@ class FeatureRequest(msgspec.Struct, frozen=True):
 
 
 _decoder: Final = msgspec.json.Decoder(FeatureRequest)
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def parse_request(body: bytes) -> FeatureRequest:
@@ -73,10 +77,14 @@ def parse_request(body: bytes) -> FeatureRequest:
     """
     try:
         request = _decoder.decode(body)
+        members = _members.decode(body)
     except msgspec.ValidationError as error:
         raise RequestError(422, f"the request is no JSON object as it should be: {error}.") from None
     except _BROKEN as error:
         raise RequestError(400, f"the body is no JSON: {error}.") from None
+    for name in members.keys() - set(FeatureRequest.__struct_fields__):
+        if near := get_close_matches(name.lower(), FeatureRequest.__struct_fields__, n=1, cutoff=0.8):
+            raise RequestError(422, f"the request has a member '{name}'. Did you mean '{near[0]}'?")
     if (request.feature_service is None) == (request.features is None):
         raise RequestError(422, 'name either a feature_service or features, as in {"feature_service": "eta_model", …}.')
     return request

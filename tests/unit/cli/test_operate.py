@@ -180,3 +180,11 @@ def test_status_tells_version_and_age(city: City) -> None:
     line = row_text(city.done("status"), "driver_now")
     assert line.startswith("driver_now 1 2026-")
     assert "ago: STALE" in line
+
+
+def test_one_view_that_fails_does_not_keep_the_others_back(city: City) -> None:
+    city.done("hold", "driver_now", "--reason", "a test")
+    result = city.run("backfill")
+    assert result.exit_code == 1
+    assert "Backfilled" in result.stdout or "Nothing was backfilled" in result.stdout
+    assert "'driver_now' is held" in " ".join(result.stderr.split())
