@@ -14,6 +14,7 @@ from benchmarks.killing.feed import Feed
 from benchmarks.killing.findings import Finding
 from benchmarks.killing.oracle import Oracle
 from benchmarks.killing.wholeness import Wholeness
+from headrace.errors import HeadraceError
 from headrace.platform import Platform
 from headrace.types import DAY
 
@@ -125,6 +126,10 @@ class RollingBack(Worker):
         try:
             self.platform.rollback(view, self.chance.choice([None, kept[-1].number]))
             self.rest()
+        except HeadraceError as error:
+            if "nothing to go back to" in str(error):  # the versions before only reached less far
+                return f"{NOTHING} to roll back"
+            raise
         finally:
             self.platform.release(view)
         return "rollback and release"
