@@ -19,6 +19,17 @@ settings.register_profile("bench", max_examples=1000, deadline=None, print_blob=
 settings.load_profile(os.environ.get("HEADRACE_HYPOTHESIS_PROFILE", "quick"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what takes long to ``.ci/run``."""
+    if os.environ.get("HEADRACE_REQUIRE_SERVICES") == "1":
+        return
+    for item in items:
+        if item.get_closest_marker("thorough"):
+            item.add_marker(
+                pytest.mark.skip(reason="takes long: it runs in .ci/run, or with HEADRACE_REQUIRE_SERVICES=1")
+            )
+
+
 def _unavailable(what: str, variable: str) -> None:
     """Skip the test, or fail it where services are promised."""
     if os.environ.get("HEADRACE_REQUIRE_SERVICES") == "1":

@@ -13,10 +13,12 @@ from headrace.cli.main import app
 KEYS = {
     "bench", "unit", "ours", "peers", "ratio", "goal", "met", "equal", "peak_rss_mb", "peers_rss_mb",
 }  # fmt: skip
+LONG = ("materialize", "get")
+THOROUGH = pytest.mark.thorough
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=THOROUGH if name in LONG else ()) for name in BENCHMARKS])
 def test_a_small_run_says_its_line(name: str) -> None:
     pytest.importorskip("duckdb")
     done = CliRunner().invoke(app, ["bench", name, "--scale", "0.002", "--rounds", "1"])

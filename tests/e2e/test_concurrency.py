@@ -15,6 +15,7 @@ SECONDS = 60.0 if os.environ.get("HEADRACE_REQUIRE_SERVICES") == "1" else 5.0
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_all_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tally = contend(SECONDS, seed=3, folder=tmp_path)
     print_tally(tally)

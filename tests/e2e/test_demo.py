@@ -141,6 +141,7 @@ def test_personal_data_does_not_reach_silver(demo: Demo) -> None:
         assert kept[column].n_unique() == landed[column].n_unique()
 
 
+@pytest.mark.thorough
 def test_a_second_run_starts_anew_and_spares_what_is_not_its_own(demo: Demo) -> None:
     (demo.root / "notes.txt").write_text("mine")
     done = headrace(["demo", "demo", "--days", "2", "--drivers", "20"], demo.parent)

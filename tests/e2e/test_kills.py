@@ -38,6 +38,7 @@ KILLS = 6 if os.environ.get("HEADRACE_REQUIRE_SERVICES") == "1" else 2
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_some_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tally = kill(kills=KILLS, seed=5, folder=tmp_path)
     print_tally(tally)

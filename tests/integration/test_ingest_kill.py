@@ -130,6 +130,7 @@ def test_killed_at_every_point_on_the_way(step: str, clean: dict[str, Path], tmp
     assert_same(root, clean[step])
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_killed_at_any_time(clean: dict[str, Path], tmp_path: Path) -> None:
     root = start_of("ingest", clean, tmp_path)
