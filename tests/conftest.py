@@ -37,6 +37,14 @@ def _unavailable(what: str, variable: str) -> None:
     pytest.skip(f"needs {what}: set {variable}")
 
 
+def _url_of(what: str, variable: str) -> str:
+    """The URL of a server that the environment names."""
+    url = os.environ.get(variable, "")
+    if not url:
+        _unavailable(what, variable)
+    return url
+
+
 @pytest.fixture(scope="session")
 def project_root() -> Path:
     """Return the root of the source tree."""
@@ -46,19 +54,13 @@ def project_root() -> Path:
 @pytest.fixture(scope="session")
 def postgres_url() -> str:
     """Return the SQLAlchemy URL of a PostgreSQL server whose databases the tests may create and drop."""
-    url = os.environ.get("HEADRACE_TEST_POSTGRES_URL", "")
-    if not url:
-        _unavailable("a PostgreSQL server", "HEADRACE_TEST_POSTGRES_URL")
-    return url
+    return _url_of("a PostgreSQL server", "HEADRACE_TEST_POSTGRES_URL")
 
 
 @pytest.fixture(scope="session")
 def redis_url() -> str:
     """Return the URL of a Redis server in which the tests may write, below a prefix of their own."""
-    url = os.environ.get("HEADRACE_TEST_REDIS_URL", "")
-    if not url:
-        _unavailable("a Redis server", "HEADRACE_TEST_REDIS_URL")
-    return url
+    return _url_of("a Redis server", "HEADRACE_TEST_REDIS_URL")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.cli.commands import command_app
-from headrace.cli.options import ProjectOption
+from headrace.cli.options import ProjectOption, named_value
 
 if TYPE_CHECKING:
     from headrace.platform.online_answer import OnlineAnswer
@@ -46,17 +46,10 @@ def get(
 
 
 def _entity(text: str) -> dict[str, str]:
-    pairs = [_pair(part) for part in _NEXT_COLUMN.split(text)]
+    pairs = [named_value(part) for part in _NEXT_COLUMN.split(text)]
     if len(dict(pairs)) < len(pairs):
         raise typer.BadParameter(f"'{text}' names a column twice: write an entity each, with a space between.")
     return dict(pairs)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"'{text}' names no value: write e.g. driver_id=101.")
-    return name, value
 
 
 def _print_json(answer: OnlineAnswer) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli.commands import command_app
-from headrace.cli.options import ProjectOption
+from headrace.cli.options import ProjectOption, named_value
 
 app = command_app()
 
@@ -25,13 +25,6 @@ def history(
     from headrace.cli.frames import print_frame
     from headrace.platform import Platform
 
-    steps = Platform.open(project).history(view, dict(map(_pair, key or [])), start, end)
+    steps = Platform.open(project).history(view, dict(map(named_value, key or [])), start, end)
     shown = f"the last {limit} of {len(steps):,} steps" if len(steps) > limit else "each step"
     print_frame(steps.tail(limit), title=f"{view}, {', '.join(key or ['global'])}: {shown}", empty="No step there.")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"'{text}' names no value: write e.g. driver_id=101.")
-    return name, value

@@ -34,9 +34,8 @@ def versions(
         by = f" by {found.hold.held_by}" if found.hold.held_by else ""
         typer.echo(f"\nHeld since {instant_text(found.hold.held_at)}{by}: {found.hold.reason}")
         typer.echo(f"Nothing is published until: headrace release {view}")
-    rejected = [_rejected_record(audited) for audited in found.rejected if not audited.verdict.passed]
-    if rejected:
-        print_records(rejected, title=f"\nRejected; see headrace check {view}", empty="")
+    if found.rejected:
+        print_records(map(_rejected_record, found.rejected), title=f"\nRejected; see headrace check {view}", empty="")
 
 
 def _record(publication: Publication, found: Versions) -> dict[str, object]:

@@ -92,11 +92,10 @@ def audits(context: Context, gold: Gold) -> list[Audited]:
     return sorted(found, key=lambda record: record.at)
 
 
-def last_rejected(context: Context, gold: Gold) -> str | None:
-    """The run of the newest candidate, if an audit rejected it and nothing was published since."""
-    found = [record for record in audits(context, gold) if not record.verdict.passed]
-    published = 0 if gold.publication is None else gold.publication.published_at
-    return found[-1].run_id if found and found[-1].at > published else None
+def rejected(context: Context, gold: Gold) -> list[Audited]:
+    """The candidates of a definition that an audit rejected and that were not published since, oldest first."""
+    published = {publication.run for publication in context.registry.publications(gold.view.name)}
+    return [each for each in audits(context, gold) if not each.verdict.passed and each.run_id not in published]
 
 
 def _kept(context: Context, gold: Gold, candidate: Candidate, verdict: Verdict, rows: pl.DataFrame) -> Audited:

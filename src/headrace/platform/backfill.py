@@ -147,8 +147,9 @@ def current_gold(context: Context, view: FeatureView) -> Gold:
     if is_interrupted(gold):
         with turn(context, gold) as mine:
             gold = mine.gold
+    published = _published_runs(context, view.name)
     for candidate in candidates(state_folder(context.lake, gold)):
-        if _is_published(context, candidate, view.name):
+        if candidate.run_id in published:  # a crash came after the publication
             candidate.forget()
     return gold
 
@@ -156,7 +157,7 @@ def current_gold(context: Context, view: FeatureView) -> Gold:
 def _published(context: Context, gold: Gold, candidate: Candidate) -> Publication | None:
     """Audit and publish what a run has computed; None if that was nothing."""
     publication = None
-    if candidate.parts and not _is_published(context, candidate, gold.view.name):
+    if candidate.parts and candidate.run_id not in _published_runs(context, gold.view.name):
         verdict = audited(context, gold, candidate)
         crash_point("after audit")
         publication = publish(context, gold, candidate, verdict)
@@ -175,9 +176,8 @@ def serve_again(context: Context, gold: Gold) -> Publication | None:
     return mine
 
 
-def _is_published(context: Context, candidate: Candidate, view: str) -> bool:
-    """Whether a crash came after the publication."""
-    return any(publication.run == candidate.run_id for publication in context.registry.publications(view))
+def _published_runs(context: Context, view: str) -> set[str]:
+    return {publication.run for publication in context.registry.publications(view)}
 
 
 class _Run:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from headrace.lake.failures import lake_failures
-from headrace.platform.auditing import Audited, audits
+from headrace.platform.auditing import Audited, rejected
 from headrace.platform.gold import DAY_COLUMN, Gold
 from headrace.quality.audit import Verdict, audit, failing_steps
 
@@ -29,7 +29,7 @@ class Checked:
     failing : frame
         Its first failing steps, with their reasons.
     rejected : Audited, optional
-        The last candidate that an audit rejected, if nothing was published of it since.
+        The last candidate that an audit rejected and that was not published since.
     rejected_rows : frame
         Its failing steps.
     """
@@ -52,20 +52,14 @@ def check(context: Context, view_name: str) -> Checked:
     gold = Gold.of(context, context.definitions.view(view_name))
     verdict, failing = (None, pl.DataFrame()) if gold.pinned is None else _audited(gold)
     number = None if gold.publication is None else gold.publication.number
-    rejected = _last_rejected(context, gold)
-    return Checked(number, verdict, failing, rejected, pl.DataFrame() if rejected is None else _rows(rejected))
+    last = next(reversed(rejected(context, gold)), None)
+    return Checked(number, verdict, failing, last, pl.DataFrame() if last is None else _rows(last))
 
 
 def _audited(gold: Gold) -> tuple[Verdict, pl.DataFrame]:
     verdict = audit(gold.view.place, gold.view.checks, gold.scan(), DAY_COLUMN)
     failing = failing_steps(gold.view.checks, gold.scan()).drop(DAY_COLUMN) if verdict.findings else pl.DataFrame()
     return verdict, failing
-
-
-def _last_rejected(context: Context, gold: Gold) -> Audited | None:
-    runs = {publication.run for publication in context.registry.publications(gold.view.name)}
-    found = [record for record in audits(context, gold) if not record.verdict.passed and record.run_id not in runs]
-    return found[-1] if found else None
 
 
 def _rows(record: Audited) -> pl.DataFrame:

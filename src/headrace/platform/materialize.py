@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,11 @@ from headrace.platform.gold import Gold, complete_from
 from headrace.platform.online_heads import read_head
 from headrace.platform.online_loading import Load
 from headrace.platform.past_definitions import view_as_of
+from headrace.platform.registering import turn
 
 if TYPE_CHECKING:
     from headrace.definitions.views import FeatureView
     from headrace.platform.context import Context
-    from headrace.platform.leases import HeldLease
     from headrace.registry.base import Publication
 
 
@@ -54,42 +53,6 @@ class MaterializeReport:
         return (self.records + self.gone) / self.seconds if self.seconds else 0.0
 
 
-def prepared(
-    context: Context, gold: Gold, publication: Publication, lease: HeldLease
-) -> Callable[[Publication], None] | None:
-    """Write a publication's records online, where nobody sees them yet.
-
-    Parameters
-    ----------
-    context : Context
-        The project.
-    gold : Gold
-        The view's table at the publication's version.
-    publication : Publication
-        Without its number.
-    lease : HeldLease
-        The right to publish the view.
-
-    Returns
-    -------
-    callable or None
-        Given the numbered publication, lets readers see its records, all at once. None for a view that is
-        not served online.
-
-    Raises
-    ------
-    OnlineStoreError
-        If the store can't be written.
-    LeaseLostError
-        If another process took over.
-    """
-    if not gold.view.online:
-        return None
-    load = Load(context, gold, publication, lease)
-    load.write()
-    return lambda numbered: load.show(numbered.number)
-
-
 def materialize(context: Context, view_name: str, *, whole: bool = False) -> MaterializeReport:
     """Bring the online store to the publication of a view that is served.
 
@@ -114,8 +77,6 @@ def materialize(context: Context, view_name: str, *, whole: bool = False) -> Mat
     OnlineStoreError
         If the store can't be written.
     """
-    from headrace.platform.registering import turn  # which publishes by `prepared`
-
     began = time.monotonic()
     view = context.definitions.view(view_name)
     if not view.online:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,42 @@ if TYPE_CHECKING:
     from headrace.registry.base import Publication
 
 KEYS_AT_ONCE = 20_000
+
+
+def prepared(
+    context: Context, gold: Gold, publication: Publication, lease: HeldLease
+) -> Callable[[Publication], None] | None:
+    """Write a publication's records online, where nobody sees them yet.
+
+    Parameters
+    ----------
+    context : Context
+        The project.
+    gold : Gold
+        The view's table at the publication's version.
+    publication : Publication
+        Without its number.
+    lease : HeldLease
+        The right to publish the view.
+
+    Returns
+    -------
+    callable or None
+        Given the numbered publication, lets readers see its records, all at once. None for a view that is
+        not served online.
+
+    Raises
+    ------
+    OnlineStoreError
+        If the store can't be written.
+    LeaseLostError
+        If another process took over.
+    """
+    if not gold.view.online:
+        return None
+    load = Load(context, gold, publication, lease)
+    load.write()
+    return lambda numbered: load.show(numbered.number)
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,10 +86,23 @@ def _check_not_taken_back(context: Context, gold: Gold) -> None:
 
 def publication_of(context: Context, chosen: Selection) -> Publication:
     """The publication that a selection pins."""
-    found = {publication.number: publication for publication in context.registry.publications(chosen.view.name)}
-    if chosen.version not in found:
-        raise UnknownNameError.of("version", str(chosen.version), map(str, found), chosen.view.place)
-    return found[chosen.version]
+    if chosen.version is None:
+        raise AssertionError("only a pinned selection names a publication")
+    return publication_numbered(context.registry.publications(chosen.view.name), chosen.version, chosen.view.place)
+
+
+def publication_numbered(published: Sequence[Publication], number: int, place: str) -> Publication:
+    """The publication with a number.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none: says which there are.
+    """
+    found = {publication.number: publication for publication in published}
+    if number not in found:
+        raise UnknownNameError.of("version", str(number), map(str, found), place)
+    return found[number]
 
 
 def pinned_fingerprints(context: Context, view: str) -> set[str]:

@@ -17,7 +17,7 @@ from headrace.platform.crash_points import crash_point
 from headrace.platform.gold import Gold, Segment, definition_notes, segments_of, segments_text
 from headrace.platform.holds import check_not_held
 from headrace.platform.leases import HeldLease, publishing
-from headrace.platform.materialize import prepared
+from headrace.platform.online_loading import prepared
 from headrace.platform.user import user
 from headrace.registry.base import Hold, Publication
 
@@ -69,7 +69,7 @@ def commit_notes(mine: Turn, kind: str, run_id: str, *, segments: list[Segment],
         "run": run_id,
         "segments": segments_text(segments),
         "token": mine.lease.token,
-        "generation": _generation(mine),
+        "generation": _generation(mine, kind),
         "published_at": mine.context.clock(),
         "published_by": user(),
         **rest,
@@ -104,15 +104,16 @@ def finish_interrupted(context: Context, gold: Gold, lease: HeldLease) -> None:
     """Register the last commit if a crash came before its registration; put aside what was never audited."""
     _note_loss(context, gold, lease)
     current = Gold.of(context, gold.view)
-    mine = Turn(context, current, lease)
-    if mine.head <= (-1 if current.pinned is None else current.version):
+    if not is_interrupted(current):
         return
-    if _is_to_be_registered(mine):
-        register(mine, mine.head)
+    mine = Turn(context, current, lease)
+    head = mine.head
+    if _is_to_be_registered(mine, head):
+        register(mine, head)
     elif current.pinned is not None:
         lease.check()
-        made = current.table.restore(current.version, metadata=layout_notes(mine), expected_version=mine.head)
-        register(mine, mine.head if made is None else made)
+        notes = layout_notes(mine)
+        register(mine, landed(current.table.restore(current.version, metadata=notes, expected_version=head)))
     else:
         check_not_held(context, gold.view.name)
         raise LakeError(
@@ -132,13 +133,20 @@ def layout_notes(mine: Turn) -> dict[str, str]:
     )  # fmt: skip
 
 
-def _is_to_be_registered(mine: Turn) -> bool:
+def landed(version: int | None) -> int:
+    """The version that a commit made which names no transaction: only one that does can be skipped."""
+    if version is None:
+        raise AssertionError("a commit without a transaction is never skipped")
+    return version
+
+
+def _is_to_be_registered(mine: Turn, head: int) -> bool:
     """Whether the newest commit is one that a crash left, and not a stranger's, or a sleeper's who woke too late.
 
     Of a view that is held, a candidate that was committed is put aside too: its command publishes it again.
     """
-    note, current = mine.gold.table.commit_at(mine.head).metadata, mine.gold.publication
-    if note.get("kind") not in _OURS or mine.gold.table.missing_files(mine.head):
+    note, current = mine.gold.table.commit_at(head).metadata, mine.gold.publication
+    if note.get("kind") not in _OURS or mine.gold.table.missing_files(head):
         return False
     if note["kind"] == BACKFILL and mine.gold.view.name in mine.context.registry.holds():
         return False
@@ -160,12 +168,12 @@ def _note_loss(context: Context, gold: Gold, lease: HeldLease) -> None:
         context.registry.mark_vacuumed(gold.view.name, mine, token=lease.token)
 
 
-def _generation(mine: Turn) -> int:
-    """That of what was published before; a table that was made anew begins another."""
+def _generation(mine: Turn, kind: str) -> int:
+    """That of what was published before; a rollback begins another, and a table that was made anew."""
     before = mine.context.registry.publications(mine.gold.view.name)
     newest = max((p.generation for p in before), default=1)
     is_made_anew = mine.gold.pinned is None and any(p.fingerprint == mine.gold.fingerprint for p in before)
-    return newest + 1 if is_made_anew else newest
+    return newest + 1 if is_made_anew or kind == ROLLBACK else newest
 
 
 def _publication(commit: Commit, token: int) -> Publication:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from headrace.errors import HeadraceError, UnknownNameError, VersionGoneError
+from headrace.errors import HeadraceError, VersionGoneError
 from headrace.platform.crash_points import crash_point
 from headrace.platform.gold import Gold
 from headrace.platform.materialize import catch_up
 from headrace.platform.past_definitions import view_as_of
-from headrace.platform.registering import BACKFILL, ROLLBACK, Turn, commit_notes, register, turn
+from headrace.platform.pinned import publication_numbered
+from headrace.platform.registering import BACKFILL, ROLLBACK, Turn, commit_notes, landed, register, turn
 
 if TYPE_CHECKING:
     from headrace.platform.context import Context
@@ -60,38 +62,38 @@ def rollback(context: Context, view_name: str, number: int | None = None, reason
 
 
 def _target(context: Context, view: str, number: int | None) -> Publication:
-    found = {publication.number: publication for publication in context.registry.publications(view)}
+    published = context.registry.publications(view)
     serving = context.registry.serving().get(view)
     if serving is None:
         raise HeadraceError(f"view '{view}' has never been published: there is nothing to roll back.")
     if number is None and serving.kind == ROLLBACK and _is_held(context, view):
         return serving  # said twice, a rollback does not go further back
-    wanted = _previous(serving, found) if number is None else number
-    if wanted not in found:
-        raise UnknownNameError.of("version", str(wanted), map(str, found), f"view '{view}'")
-    if found[wanted].vacuumed:
-        there = [str(publication.number) for publication in found.values() if not publication.vacuumed]
+    if number is None:
+        return _previous(serving, published)
+    wanted = publication_numbered(published, number, f"view '{view}'")
+    if wanted.vacuumed:
+        there = [str(publication.number) for publication in published if not publication.vacuumed]
         raise VersionGoneError(
-            f"view '{view}': the files of version {wanted} were removed by vacuum. Still there: {', '.join(there)}."
+            f"view '{view}': the files of version {number} were removed by vacuum. Still there: {', '.join(there)}."
         )
-    return found[wanted]
+    return wanted
 
 
 def _is_held(context: Context, view: str) -> bool:
     return view in context.registry.holds()
 
 
-def _previous(serving: Publication, found: dict[int, Publication]) -> int:
+def _previous(serving: Publication, published: Sequence[Publication]) -> Publication:
     """The newest publication with other steps than what is served, among those that readers ever got."""
-    served = [p for p in found.values() if p.served and p.number <= serving.content_of]
+    served = [p for p in published if p.served and p.number <= serving.content_of]
     while served and served[-1].kind == BACKFILL and not served[-1].steps:
         served.pop()  # it only reached further: it has the steps of the one before
-    earlier = [p.number for p in served[:-1] if not p.vacuumed]
+    earlier = [p for p in served[:-1] if not p.vacuumed]
     if not earlier:
         raise HeadraceError(
             f"view '{serving.view}' has no version before {serving.content_of}: there is nothing to go back to."
         )
-    return max(earlier)
+    return earlier[-1]
 
 
 def _restored(mine: Turn, serving: Publication, target: Publication, reason: str) -> int:
@@ -101,12 +103,8 @@ def _restored(mine: Turn, serving: Publication, target: Publication, reason: str
         verdict=target.verdict, content_of=target.content_of,
         reason=reason or f"rolled back from version {serving.number} to {target.number}",
     )  # fmt: skip
-    before = mine.context.registry.publications(serving.view)
-    notes["generation"] = str(max(publication.generation for publication in before) + 1)
     mine.lease.check()
     crash_point("before rollback commit")
-    version = mine.gold.table.restore(target.table_version, metadata=notes, expected_version=mine.head)
+    version = landed(mine.gold.table.restore(target.table_version, metadata=notes, expected_version=mine.head))
     crash_point("after rollback commit")
-    if version is None:
-        raise AssertionError("a restore without a transaction is never skipped")
     return version

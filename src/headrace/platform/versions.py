@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.platform.auditing import Audited, audits
+from headrace.platform.auditing import Audited, rejected
 from headrace.platform.gold import Gold
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Versions:
     hold : Hold, optional
         Why nothing is published, if so.
     rejected : tuple of Audited
-        Candidates under the present definition that an audit rejected since the newest publication.
+        Candidates under the present definition that an audit rejected and that were not published since.
     """
 
     view: str
@@ -41,11 +41,11 @@ class Versions:
 def versions(context: Context, view_name: str) -> Versions:
     """All versions of a view."""
     view = context.definitions.view(view_name)
-    published = context.registry.publications(view.name)
     serving = context.registry.serving().get(view.name)
-    runs = {publication.run for publication in published}
-    rejected = [record for record in audits(context, Gold.unpublished(context.lake, view)) if record.run_id not in runs]
     return Versions(
-        view.name, published, None if serving is None else serving.number, context.registry.holds().get(view.name),
-        tuple(rejected),
-    )  # fmt: skip
+        view.name,
+        context.registry.publications(view.name),
+        None if serving is None else serving.number,
+        context.registry.holds().get(view.name),
+        tuple(rejected(context, Gold.unpublished(context.lake, view))),
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.definitions.views import FeatureView
-from headrace.platform.auditing import last_rejected
+from headrace.platform.auditing import rejected
 from headrace.platform.gold import Gold, silver_table
 from headrace.timeline.coverage import Coverage
 from headrace.types import SECOND
@@ -114,6 +114,12 @@ def _status(context: Context, view: FeatureView, known: _Known) -> ViewStatus:
         held=None if hold is None else hold.reason,
         age_seconds=age,
         is_behind=serving is not None and serving.fingerprint != gold.fingerprint,
-        rejected=last_rejected(context, gold),
+        rejected=_rejected_since(context, gold),
         is_stale=view.freshness_us is not None and (age is None or age > view.freshness_us / SECOND),
     )
+
+
+def _rejected_since(context: Context, gold: Gold) -> str | None:
+    """The run of the newest rejected candidate, if it came after all that was published."""
+    published = 0 if gold.publication is None else gold.publication.published_at
+    return next((each.run_id for each in reversed(rejected(context, gold)) if each.at > published), None)

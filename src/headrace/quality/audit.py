@@ -1,7 +1,7 @@
 """The audit of a view's candidate: its checks, evaluated on the steps as they were written.
 
-A check may allow a share of failing steps; the share is that of a day, so that one bad day can't hide
-among good ones.
+A check may allow a share of failing steps; the share is that of the candidate's steps of a day, so that
+one bad day can't hide among good ones.
 """
 
 from __future__ import annotations

@@ -63,6 +63,11 @@ class FeatureRequest(msgspec.Struct, frozen=True):
             raise RequestError(422, f"at: {error}") from None
 
 
+class _NothingElse(FeatureRequest, frozen=True, forbid_unknown_fields=True):
+    """A request that has no further members, as most."""
+
+
+_exact: Final = msgspec.json.Decoder(_NothingElse)
 _decoder: Final = msgspec.json.Decoder(FeatureRequest)
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -76,17 +81,25 @@ def parse_request(body: bytes) -> FeatureRequest:
         With 400 for what is no JSON, 422 for JSON of another form.
     """
     try:
-        request = _decoder.decode(body)
-        members = _members.decode(body)
+        request = _decoded(body)
     except msgspec.ValidationError as error:
         raise RequestError(422, f"the request is no JSON object as it should be: {error}.") from None
     except _BROKEN as error:
         raise RequestError(400, f"the body is no JSON: {error}.") from None
-    for name in members.keys() - set(FeatureRequest.__struct_fields__):
-        if near := get_close_matches(name.lower(), FeatureRequest.__struct_fields__, n=1, cutoff=0.8):
-            raise RequestError(422, f"the request has a member '{name}'. Did you mean '{near[0]}'?")
     if (request.feature_service is None) == (request.features is None):
         raise RequestError(422, 'name either a feature_service or features, as in {"feature_service": "eta_model", …}.')
+    return request
+
+
+def _decoded(body: bytes) -> FeatureRequest:
+    """The request; its members are looked at one by one only where some are not known."""
+    try:
+        return _exact.decode(body)
+    except msgspec.ValidationError:
+        request = _decoder.decode(body)
+    for name in _members.decode(body).keys() - set(FeatureRequest.__struct_fields__):
+        if near := get_close_matches(name.lower(), FeatureRequest.__struct_fields__, n=1, cutoff=0.8):
+            raise RequestError(422, f"the request has a member '{name}'. Did you mean '{near[0]}'?")
     return request
 
 
