@@ -15,10 +15,10 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-feast lock clean install
+.PHONY: help demo test lint format bench bench-feast stack-up stack-down stack-status lock clean install
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(STAMP) ## Simulate a city, compute features, train a model; leaves a project to explore.
 	$(BIN)/headrace demo $(ARGS)
@@ -42,6 +42,15 @@ bench: $(STAMP) ## Run the benchmarks; one JSON line each. One alone: make bench
 bench-feast: $(STAMP) $(FEAST_STAMP) ## Run the benchmarks that have Feast beside; installs it into .venv-feast.
 	$(BIN)/headrace bench materialize $(ARGS)
 	$(BIN)/headrace bench get $(ARGS)
+
+stack-up: $(STAMP) ## Start Kafka and Redis without Docker; data and logs in .stack. With it: docker compose up
+	$(BIN)/python -m data_platform.stack up $(ARGS)
+
+stack-down: $(STAMP) ## Stop them; their data stays.
+	$(BIN)/python -m data_platform.stack down $(ARGS)
+
+stack-status: $(STAMP) ## Say which of them run and answer.
+	$(BIN)/python -m data_platform.stack status $(ARGS)
 
 install: $(STAMP) ## Make .venv from the lock file.
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from data_platform.stack.kafka import KafkaServer
+from data_platform.stack.maven import DEFAULT_FOLDER, HOME_VARIABLE, has_jars
+from data_platform.stack.maven import kafka_home as kafka_jars
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,6 +51,21 @@ def _url_of(what: str, variable: str) -> str:
     return url
 
 
+@contextmanager
+def _shared(server: KafkaServer) -> Iterator[KafkaServer]:
+    """Start a server unless another worker has, and stop it unless another worker uses it yet."""
+    import fcntl  # not on Windows
+
+    server.folder.mkdir(exist_ok=True)
+    with (server.folder / "users").open("w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        yield server.start()
+        fcntl.flock(users, fcntl.LOCK_UN)
+        with suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            server.stop()
+
+
 @pytest.fixture(scope="session")
 def project_root() -> Path:
     """Return the root of the source tree."""
@@ -70,6 +91,33 @@ def redis_server() -> str:
     if not program:
         _unavailable("the program redis-server", "PATH")
     return str(program)
+
+
+@pytest.fixture(scope="session")
+def kafka_home() -> Path:
+    """Return the folder with Kafka's jars, for tests that end and start a broker of their own."""
+    home = kafka_jars(ROOT / DEFAULT_FOLDER)
+    if not has_jars(home):
+        _unavailable("Kafka's jars (make stack-up fetches them)", HOME_VARIABLE)
+    if not shutil.which("java"):
+        _unavailable("the program java", "PATH")
+    return home
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a Kafka broker in which the tests may make topics, with names of their own."""
+    named = os.environ.get("HEADRACE_TEST_KAFKA", "")
+    if named:
+        yield named
+        return
+    if os.environ.get("HEADRACE_REQUIRE_SERVICES") == "1":
+        _unavailable("a Kafka broker", "HEADRACE_TEST_KAFKA")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # all workers' folders are below the same one
+        folder = folder.parent
+    with _shared(KafkaServer(folder / "kafka", home=request.getfixturevalue("kafka_home"))) as kafka:
+        yield kafka.bootstrap
 
 
 @pytest.fixture(scope="session")
