@@ -16,6 +16,10 @@
     ├── RegistryError          the registry can't be read or written
     │   └── LeaseLostError     another process took over what this one was publishing
     ├── OnlineStoreError       the online store can't be read or written
+    ├── StreamError            a stream can't be read, or what it writes to can't be written
+    │   ├── AgedOutError       records that are still to be read are not kept any more
+    │   ├── FencedError        another process took over what this one was streaming
+    │   └── StateError         what a stream remembers does not fit what it finds
     ├── AuditError             a candidate failed its audit: nobody can read it
     ├── HeldError              a view is held since a rollback: nothing is published until its release
     ├── VersionGoneError       a version's files were removed by vacuum
@@ -113,6 +117,22 @@ class LeaseLostError(RegistryError):
 
 class OnlineStoreError(HeadraceError):
     """The online store can't be read or written."""
+
+
+class StreamError(HeadraceError):
+    """A stream can't be read, or what it writes to can't be written."""
+
+
+class AgedOutError(StreamError):
+    """Records that are still to be read are not kept by their log any more."""
+
+
+class FencedError(StreamError):
+    """Another process took over what this one was streaming: nothing of this one is written."""
+
+
+class StateError(StreamError):
+    """What a stream remembers does not fit what it finds: definitions, offsets or files have changed under it."""
 
 
 class AuditError(HeadraceError):

@@ -11,6 +11,7 @@ import pytest
 from headrace.cli.commands import SUMMARIES
 
 HEAVY = [
+    "confluent_kafka",
     "deltalake",
     "h3",
     "lmdb",

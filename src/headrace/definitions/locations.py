@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from headrace.errors import DefinitionError
 
 FORMATS = ("parquet", "csv", "jsonl", "debezium")
+MESSAGE_FORMATS = ("json", "avro", "protobuf")
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 
 
@@ -38,9 +39,26 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Kafka:
-    """A Kafka topic of JSON events."""
+    """A Kafka topic of events.
+
+    Parameters
+    ----------
+    topic : str
+        Its name.
+    format : str
+        What a message's value is: ``json``, or ``avro`` or ``protobuf`` with the number of a schema in a registry
+        before it (the setting ``schema_registry`` says where that is).
+    """
 
     topic: str
+    format: str = "json"
+
+    def __post_init__(self) -> None:
+        """Check the format."""
+        if self.format not in MESSAGE_FORMATS:
+            raise DefinitionError(
+                f"Kafka('{self.topic}'): format '{self.format}' is none of {', '.join(MESSAGE_FORMATS)}."
+            )
 
 
 @dataclass(frozen=True, slots=True)

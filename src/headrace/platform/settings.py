@@ -37,6 +37,13 @@ class Settings:
         The dotted name of the Python module with the definitions; empty for none.
     yaml : str
         A YAML file with definitions, relative to the project; empty for none.
+    kafka : str
+        The brokers that topics are read from: ``host:9092,…``; empty for none.
+    schema_registry : str
+        The URL of a schema registry, for topics of Avro or Protobuf; empty for none.
+    stream_sinks : str
+        What streams write to, separated by commas: ``online``, ``lake`` (each step, in a Delta table) and
+        ``kafka:PREFIX`` (each step, to the topic PREFIX followed by the view's name).
     """
 
     name: str
@@ -45,6 +52,9 @@ class Settings:
     registry: str = "sqlite:///registry.db"
     module: str = ""
     yaml: str = ""
+    kafka: str = ""
+    schema_registry: str = ""
+    stream_sinks: str = "online"
 
     def lake_location(self, root: Path) -> str:
         """The lake's folder as an absolute path, or its URL."""
