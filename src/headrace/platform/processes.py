@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from pathlib import Path
+from typing import Final
+
+from headrace.types import SECOND
+
+_CLOCK_SLACK_SECONDS: Final = 60
+"""By how much the machine's clock may have been put back or forth since a process started."""
 
 
 def this_process() -> str:
@@ -30,6 +37,25 @@ def has_ended(process: str) -> bool:
     if (host, system) != (socket.gethostname(), _system()) or not pid.isdecimal():
         return False
     return not _exists(int(pid)) or _started(int(pid)) not in ("", started)
+
+
+def is_running(pid: int, began_us: int) -> bool:
+    """Whether the process of this machine that had a number at a time runs still.
+
+    Parameters
+    ----------
+    pid : int
+        Its number.
+    began_us : int
+        A time at which it ran, in microseconds since 1970 UTC: a process that started later has only got its number.
+    """
+    if not _exists(pid):
+        return False
+    started = _started(pid)
+    if not started.isdecimal():  # "ended", or a system that doesn't tell
+        return not started
+    age_seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - int(started) / os.sysconf("SC_CLK_TCK")
+    return time.time() - age_seconds <= began_us / SECOND + _CLOCK_SLACK_SECONDS
 
 
 def _exists(pid: int) -> bool:
