@@ -19,7 +19,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "apply": "Put the definitions in force.",
     },
     "Bring in": {
-        "ingest": "Take new files of sources to silver.",
+        "ingest": "Take new files of sources, or a stream, to silver.",
         "quarantine": "List, show or replay the rows that contracts refused.",
     },
     "Compute and read": {

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MEGABYTE: Final = 1_000_000
 SMALL_BYTES: Final = 128 * MEGABYTE
 TARGET_BYTES: Final = 512 * MEGABYTE
+MANY_FILES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,67 @@ def optimize(
         if progress:
             progress(done + 1, len(todo))
     return report
+
+
+def compact(
+    table: Table,
+    keys: Sequence[str],
+    time: str | None,
+    *,
+    least_files: int = MANY_FILES,
+    target_bytes: int = SMALL_BYTES,
+    fence: Callable[[], None] = lambda: None,
+) -> OptimizeReport:
+    """Put together the small files of partitions that have many, and leave their large ones alone.
+
+    What a stream needs while it writes: a row is written again seldom, and little is in memory at a time. Rows do not
+    change, and older versions stay readable. Each new file is a commit of its own.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    keys, time
+        The order within a file, as for `optimize`.
+    least_files : int
+        How many small files a partition must have.
+    target_bytes : int
+        How large a file should be; one of half that size is not small.
+    fence : callable
+        Called before each commit.
+
+    Returns
+    -------
+    OptimizeReport
+
+    Raises
+    ------
+    ConflictError
+        If another writer replaced a file meanwhile.
+    """
+    report = OptimizeReport()
+    order = [*keys, *([time] if time else [])]
+    for files in _partitions(table):
+        small = [file for file in files if file.size_bytes < target_bytes // 2]
+        for group in _groups(small, target_bytes) if len(small) >= least_files else ():
+            staged = _rewritten(table, group, order, target_bytes)
+            fence()
+            table.rewrite(group, staged, {"operation": "compact"})
+            report = report.plus(group, staged)
+    return report
+
+
+def _groups(files: Sequence[DataFile], most_bytes: int) -> list[list[DataFile]]:
+    """Files in groups of several whose sizes together are bounded, the smallest first."""
+    groups: list[list[DataFile]] = []
+    size_bytes = most_bytes
+    for file in sorted(files, key=lambda file: (file.size_bytes, file.path)):
+        if size_bytes + file.size_bytes > most_bytes:
+            groups.append([])
+            size_bytes = 0
+        groups[-1].append(file)
+        size_bytes += file.size_bytes
+    return [group for group in groups if len(group) > 1]
 
 
 def needs_rewriting(files: Sequence[DataFile], target_bytes: int = TARGET_BYTES) -> bool:

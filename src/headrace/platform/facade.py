@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headrace.lake.layout import OptimizeReport
     from headrace.platform.backfill import BackfillReport, Progress
     from headrace.platform.check import Checked
+    from headrace.platform.follow import FollowReport
     from headrace.platform.ingest import IngestReport, Listener
     from headrace.platform.materialize import MaterializeReport
     from headrace.platform.online_answer import OnlineAnswer
@@ -106,6 +107,12 @@ class Platform:
         from headrace.platform.ingest import ingest
 
         return ingest(self.context, source, rebuild=rebuild, progress=progress)
+
+    def follow(self, source: str, **options: Any) -> FollowReport:
+        """Take what a source's stream brings to silver, as it comes; see `headrace.platform.follow`."""
+        from headrace.platform.follow import follow
+
+        return follow(self.context, source, **options)
 
     def quarantine(self, source: str | None = None) -> list[QuarantinedReason]:
         """Count quarantined rows by reason; see `headrace.platform.quarantine.list_quarantine`."""

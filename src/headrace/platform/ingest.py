@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from headrace.connectors.base import Reader, open_reader
+from headrace.connectors.base import open_reader
 from headrace.definitions.sources import Source
 from headrace.errors import NotAppliedError, SourceError
 from headrace.platform.landing import FILE, ROW, NewFile, land, new_files
-from headrace.platform.ledger import Batch, Ledger
+from headrace.platform.ledger import Batch, Ledger, newest_first
 from headrace.platform.refining import Counts, Refiner, hashes
 from headrace.platform.remaking import remake
+from headrace.platform.turns import ingest_turn
 from headrace.quality.base import AVAILABLE, UTC
 
 if TYPE_CHECKING:
@@ -126,43 +127,45 @@ def ingest(
     NotAppliedError
         If the source was defined otherwise when silver was written: says how to rebuild it.
     ConflictError
-        If the same source is being ingested already.
+        If the same source is being ingested already, but for a follower, whose epochs leave room for it.
     LakeError
         If the lake can't be written; nothing half-written is visible.
     """
-    sources = _chosen(context, source_name)
+    sources = _chosen(context, source_name, rebuild=rebuild)
     return IngestReport(tuple(_ingest_one(context, source, rebuild, progress or _ignore) for source in sources))
 
 
-def _chosen(context: Context, name: str | None) -> list[Source]:
-    definitions = context.definitions
+def _chosen(context: Context, name: str | None, *, rebuild: bool) -> list[Source]:
+    """The sources that have files; to rebuild, also those that have only a stream."""
     if name is None:
-        return [source for source in definitions.sources.values() if source.batch is not None]
-    source = definitions.source(name)
-    if source.batch is None:
+        return [s for s in context.definitions.sources.values() if s.batch is not None or (rebuild and s.stream)]
+    source = context.definitions.source(name)
+    if source.batch is None and source.stream is None:
         raise SourceError(f"{source.where} has no files: give it batch=hr.Files('landing/{name}/*.parquet').")
+    if source.batch is None and not rebuild:
+        raise SourceError(f"{source.where} has a stream and no files. Run: headrace ingest {name} --follow")
     return [source]
 
 
 def _ingest_one(context: Context, source: Source, rebuild: bool, progress: Listener) -> SourceReport:
-    assert source.batch is not None
     counts = Counts()
-    with context.lake.lock(f"ingest-{source.name}"):
+    with ingest_turn(context.lake, source.name):
         silver = context.lake.table("silver", source.name)
         if not rebuild:
             check_definition(source, silver)
-        reader = open_reader(source, source.batch)
-        files = _landed(context, source, reader, counts, progress)
+        files = _landed(context, source, counts, progress)
         ledger = Ledger.read(context.lake.table("bronze", source.name))
-        refiner = Refiner(context.lake, source, reader, silver, replays(silver), counts)
+        refiner = Refiner(context.lake, source, silver, replays(silver), counts)
         if rebuild:
             batches = remake(refiner, ledger.complete(), _refining(source, progress))
         else:
             batches = _refined(refiner, ledger, silver, _refining(source, progress))
-    return _report(source, len(files), len(batches), counts)
+    return report_of(source, counts, files=len(files), batches=len(batches))
 
 
-def _landed(context: Context, source: Source, reader: Reader, counts: Counts, progress: Listener) -> list[NewFile]:
+def _landed(context: Context, source: Source, counts: Counts, progress: Listener) -> list[NewFile]:
+    if source.batch is None:
+        return []
     bronze = context.lake.table("bronze", source.name)
     with counts.timed("list files"):
         files = new_files(context, source, Ledger.read(bronze))
@@ -171,7 +174,7 @@ def _landed(context: Context, source: Source, reader: Reader, counts: Counts, pr
         land(
             context,
             source,
-            reader,
+            open_reader(source, source.batch),
             files,
             lambda rows, done: progress(Progress(source.name, "land", rows, done, total)),
         )
@@ -212,8 +215,8 @@ def check_definition(source: Source, silver: Table) -> None:
     NotAppliedError
         With the command that makes silver again.
     """
-    found = [commit.metadata["meaning_hash"] for commit in silver.commits() if "meaning_hash" in commit.metadata]
-    if found and found[-1] != hashes(source)["meaning_hash"]:
+    found = next((c.metadata["meaning_hash"] for c in newest_first(silver) if "meaning_hash" in c.metadata), None)
+    if found is not None and found != hashes(source)["meaning_hash"]:
         raise NotAppliedError(
             f"{source.where} was changed since its silver was written, which would hold rows of both kinds. "
             f"Make it again from bronze: headrace ingest {source.name} --rebuild"
@@ -236,7 +239,8 @@ def _refining(source: Source, progress: Listener) -> Callable[[int, int], None]:
     return lambda done, total: progress(Progress(source.name, "refine", done, done, total))
 
 
-def _report(source: Source, files: int, batches: int, counts: Counts) -> SourceReport:
+def report_of(source: Source, counts: Counts, *, files: int, batches: int) -> SourceReport:
+    """What was done for a source."""
     return SourceReport(
         source.name, files, batches, counts.read, counts.accepted, counts.duplicates, counts.rejected_rows, counts.late,
         dict(counts.rejected.most_common()), counts.added, {stage: round(s, 4) for stage, s in counts.seconds.items()},

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from headrace.lake.base import Table
+    from headrace.lake.base import Commit, Table, Transaction
 
 LAND: Final = "land"
+STREAM: Final = "stream"
+"""The application whose transactions are the epochs of a stream."""
 Content = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a file, as it was landed.
+    """A part of a file, or a range of a stream's partition, as it was landed.
 
     Attributes
     ----------
     name : str
-        The file's.
+        The file's, or the partition's.
     digest : str
-        Of the file's whole content.
+        Of the file's whole content; of a range, what tells it from all others.
     size_bytes, modified_ns : int
         The file's, when it was read.
     number : int
@@ -37,6 +39,8 @@ class Piece:
         The day of a snapshot, else empty.
     issue : int
         How many files of that day came before: the first content may come back after a second.
+    start, end : int
+        The positions between which a partition was read; of a file, none.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Piece:
     is_last: bool
     day: str = ""
     issue: int = 0
+    start: int = -1
+    end: int = -1
 
     @property
     def content(self) -> Content:
@@ -74,12 +80,30 @@ class Batch:
         When it arrived.
     pieces : tuple of Piece
         In order.
+    epoch : int
+        The number, from 1, of what came by a stream; 0 for files.
     """
 
     id: str
     version: int
     arrived_us: int
     pieces: tuple[Piece, ...]
+    epoch: int = 0
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether it came by a stream."""
+        return self.epoch > 0
+
+    @property
+    def transaction(self) -> Transaction:
+        """What commits it once. A table keeps each name for good, so the epochs of a stream share one."""
+        return (STREAM, self.epoch) if self.is_streamed else (f"batch:{self.id}", 1)
+
+    def is_in(self, table: Table) -> bool:
+        """Whether a table, such as silver, has committed it."""
+        name, number = self.transaction
+        return (table.transaction_version(name) or 0) >= number
 
     @property
     def rows(self) -> int:
@@ -105,6 +129,7 @@ class Batch:
             "rows": str(self.rows),
             "arrived_us": str(self.arrived_us),
             "pieces": pieces,
+            **({"epoch": str(self.epoch)} if self.is_streamed else {}),
         }
 
 
@@ -149,7 +174,7 @@ class Ledger:
             piece.name: (piece, batch.arrived_us)
             for batch in self.batches
             for piece in batch.pieces
-            if piece.content in finished
+            if piece.content in finished and not batch.is_streamed
         }
 
     def issues(self, day: str) -> list[Piece]:
@@ -164,9 +189,23 @@ class Ledger:
         return (piece for batch in self.batches for piece in batch.pieces)
 
 
-def _batches(bronze: Table) -> Iterable[Batch]:
-    for commit in bronze.commits():
-        note = commit.metadata
-        if note.get("operation") == LAND:
-            pieces: list[list[Any]] = json.loads(note["pieces"])
-            yield Batch(note["batch"], commit.version, int(note["arrived_us"]), tuple(Piece(*p) for p in pieces))
+def batch_of(commit: Commit) -> Batch | None:
+    """The batch that a commit of bronze landed; None for other commits."""
+    note = commit.metadata
+    if note.get("operation") != LAND:
+        return None
+    pieces: list[list[Any]] = json.loads(note["pieces"])
+    epoch = int(note.get("epoch", 0))
+    return Batch(note["batch"], commit.version, int(note["arrived_us"]), tuple(Piece(*p) for p in pieces), epoch)
+
+
+def newest_first(table: Table) -> Iterator[Commit]:
+    """The commits of a table, the last one first, read one by one; none where there is no table."""
+    if table.exists():
+        for version in range(table.version(), -1, -1):
+            yield table.commit_at(version)
+
+
+def _batches(bronze: Table) -> Iterator[Batch]:
+    found = (batch_of(commit) for commit in bronze.commits())
+    return (batch for batch in found if batch is not None)

@@ -15,6 +15,7 @@ from headrace.platform.landing import BATCH, FILE, ROW
 from headrace.platform.materialize import catch_up
 from headrace.platform.registering import layout_notes, register, turn
 from headrace.platform.silver import identity
+from headrace.platform.turns import ingest_turn
 from headrace.quality.base import KNOWN
 
 if TYPE_CHECKING:
@@ -36,15 +37,15 @@ class Target:
         The columns to sort by first.
     time : str
         The column to sort by within equal keys.
-    lock : str
-        What its writers hold.
+    source : str
+        Whose rows they are.
     """
 
     name: str
     table: Table
     keys: tuple[str, ...]
     time: str
-    lock: str
+    source: str
 
 
 def optimize_tables(
@@ -88,7 +89,7 @@ def optimize_tables(
     reports = {}
     for target in _targets(context, name):
         if target.table.exists():
-            with context.lake.lock(target.lock):
+            with ingest_turn(context.lake, target.source):
                 told = _told(progress, target.name)
                 reports[target.name] = optimize(target.table, target.keys, target.time, target_bytes, told)
     for view in context.definitions.views.values():
@@ -124,12 +125,17 @@ def _optimized_gold(
 def _targets(context: Context, name: str | None) -> Iterator[Target]:
     for source in context.definitions.sources.values():
         if name in (None, source.name):
-            lock = f"ingest-{source.name}"
-            yield Target(f"bronze/{source.name}", context.lake.table("bronze", source.name), (BATCH, FILE), ROW, lock)
-            silver = context.lake.table("silver", source.name)
-            yield Target(
-                f"silver/{source.name}", silver, _silver_keys(context, source), source.event_time or KNOWN, lock
-            )
+            yield from targets_of(context, source)
+
+
+def targets_of(context: Context, source: Source) -> tuple[Target, Target]:
+    """The bronze and the silver of a source."""
+    bronze, silver = (context.lake.table(layer, source.name) for layer in ("bronze", "silver"))
+    keys, time = _silver_keys(context, source), source.event_time or KNOWN
+    return (
+        Target(f"bronze/{source.name}", bronze, (BATCH, FILE), ROW, source.name),
+        Target(f"silver/{source.name}", silver, keys, time, source.name),
+    )
 
 
 def _silver_keys(context: Context, source: Source) -> tuple[str, ...]:

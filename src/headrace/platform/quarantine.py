@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from headrace.connectors.base import open_reader
 from headrace.definitions.sources import SnapshotSource, Source
 from headrace.errors import SourceError
 from headrace.platform import quarantine_table, silver
 from headrace.platform.crash_points import crash_point
+from headrace.platform.decoding import reader_of, with_origin
 from headrace.platform.ingest import check_definition, replays
 from headrace.platform.landing import ARRIVED, BATCH, FILE, ROW
 from headrace.platform.ledger import Batch, Ledger
 from headrace.platform.refining import as_silver, bronze_rows, hashes
+from headrace.platform.turns import ingest_turn
 from headrace.quality.base import AVAILABLE, UTC
 from headrace.quality.contract import judge, split
 from headrace.quality.dedupe import against, without_copies
@@ -131,7 +132,7 @@ def replay_quarantine(context: Context, source_name: str) -> ReplayReport:
         If a quarantined batch was stopped as a whole: `ingest` takes it up again.
     """
     source = context.definitions.source(source_name)
-    with context.lake.lock(f"ingest-{source.name}"):
+    with ingest_turn(context.lake, source.name):
         target = context.lake.table("silver", source.name)
         check_definition(source, target)
         ledger = Ledger.read(context.lake.table("bronze", source.name))
@@ -171,7 +172,7 @@ def _quarantined(context: Context, source: Source, ledger: Ledger, target: Table
         return []
     ids = {file.partition[BATCH] for file in table.files()}
     batches = [batch for batch in ledger.complete() if batch.id in ids]
-    stopped = [batch for batch in batches if target.transaction_version(f"batch:{batch.id}") is None]
+    stopped = [batch for batch in batches if not batch.is_in(target)]
     if stopped and len(stopped) == len(batches):
         raise SourceError(
             f"{source.where}: batch {stopped[0].id} was stopped as a whole, so none of its rows is in silver. "
@@ -202,12 +203,10 @@ def _judged(
     context: Context, source: Source, batch: Batch, waiting: pl.DataFrame, now_us: int
 ) -> tuple[pl.DataFrame, tuple[str, ...], pl.DataFrame]:
     """The waiting rows as they came, decoded and judged, known from now on."""
-    assert source.batch is not None
     bronze = bronze_rows(context.lake.table("bronze", source.name), batch)
     received = bronze.join(waiting.select(FILE, ROW), on=[FILE, ROW], how="semi", maintain_order="left")
-    decoded = open_reader(source, source.batch).decode(received, whole=False)
-    frame = decoded.frame.with_columns(received.select(FILE, ROW, BATCH, ARRIVED).get_columns())
-    judged = with_times(frame, source, batch.day)
+    decoded = reader_of(source, batch).decode(received, whole=False)
+    judged = with_times(with_origin(decoded, received), source, batch.day)
     failures = judge(source, judged, decoded.failures, decoded.added)
     return judged.with_columns(pl.lit(now_us).cast(UTC).alias(AVAILABLE)), decoded.added, failures
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from headrace.connectors.base import Decoded, Reader
+from headrace.connectors.base import Decoded
 from headrace.connectors.columns import NAIVE_TIME, OUT_OF_RANGE, WRONG_TYPE
 from headrace.connectors.headers import added_column_error
 from headrace.definitions.fingerprint import source_fingerprint
@@ -24,8 +24,10 @@ from headrace.definitions.sources import Source
 from headrace.errors import RejectedError, SchemaChangedError
 from headrace.lake.reading import collect
 from headrace.platform import quarantine_table, silver
-from headrace.platform.landing import ARRIVED, BATCH, DAY, FILE, ROW
+from headrace.platform.decoding import is_whole, reader_of, with_origin
+from headrace.platform.landing import BATCH, DAY, FILE, ROW
 from headrace.platform.ledger import Batch
+from headrace.platform.rejected_share import Share, rejected_share
 from headrace.quality.base import AVAILABLE, KNOWN, OP, POSITION
 from headrace.quality.contract import judge, split
 from headrace.quality.dedupe import without_copies
@@ -84,8 +86,6 @@ class Refiner:
         Where bronze and quarantine are.
     source : Source
         The contract.
-    reader : Reader
-        Decodes bronze.
     target : Table
         Silver, or what will become it.
     replayed : mapping of str to mapping
@@ -96,7 +96,6 @@ class Refiner:
 
     lake: Lake
     source: Source
-    reader: Reader
     target: Table
     replayed: Mapping[str, pl.DataFrame]
     counts: Counts
@@ -128,18 +127,17 @@ class Refiner:
         with timed("write silver"):
             frame = as_silver(self.source, kept, decoded.added)
             note = {"operation": INGEST, "batch": batch.id} | hashes(self.source)
-            silver.write(self.target, frame, replaced, metadata=note, transaction=(f"batch:{batch.id}", 1))
+            silver.write(self.target, frame, replaced, metadata=note, transaction=batch.transaction)
         self._count(decoded, failures, rejected, masked, kept)
 
     def _decoded(self, received: pl.DataFrame, batch: Batch) -> Decoded:
-        decoded = self.reader.decode(received)
+        decoded = reader_of(self.source, batch).decode(received, whole=is_whole(batch))
         if decoded.added and self.source.on_added_column == "stop":
             raise added_column_error(self.source, f"batch {batch.id} ({', '.join(batch.files[:3])})", decoded.added)
         return decoded
 
     def _with_times(self, decoded: Decoded, received: pl.DataFrame, batch: Batch) -> pl.DataFrame:
-        frame = decoded.frame.with_columns(received.select(FILE, ROW, BATCH, ARRIVED).get_columns())
-        frame = with_times(frame, self.source, batch.day)
+        frame = with_times(with_origin(decoded, received), self.source, batch.day)
         known = self.replayed.get(batch.id)
         if known is None:
             return frame
@@ -155,8 +153,8 @@ class Refiner:
 
     def _quarantine(self, batch: Batch, decoded: Decoded, failures: pl.DataFrame, rejected: pl.DataFrame) -> None:
         table = self.lake.table("quarantine", self.source.name)
-        share = rejected.height / max(1, batch.rows)
-        stopped = share > self.source.max_rejected_share
+        share = rejected_share(self.lake, self.source, batch, rejected.height)
+        stopped = share.is_above(self.source.max_rejected_share)
         with self.counts.timed("quarantine"):
             kept = rejected.head(quarantine_table.MOST_ROWS_OF_A_STOPPED_BATCH) if stopped else rejected
             rows = quarantine_table.as_quarantined(self.source, kept)
@@ -164,7 +162,7 @@ class Refiner:
             note = {"stopped": str(rejected.height) if stopped else "", "operation": INGEST}
             quarantine_table.write(table, batch.id, rows, note, digest)
         if stopped:
-            raise _stop(self.source, batch, decoded, failures, rejected.height)
+            raise _stop(self.source, batch, decoded, failures, share)
 
     def _count(
         self, decoded: Decoded, failures: pl.DataFrame, rejected: pl.DataFrame, masked: pl.DataFrame, kept: pl.DataFrame
@@ -220,7 +218,7 @@ def _reason_text(reason: str, column: str | None) -> str:
 
 
 def _stop(
-    source: Source, batch: Batch, decoded: Decoded, failures: pl.DataFrame, rejected: int
+    source: Source, batch: Batch, decoded: Decoded, failures: pl.DataFrame, share: Share
 ) -> RejectedError | SchemaChangedError:
     retyped = _retyped(source, decoded, failures)
     place = f"{source.where}, batch {batch.id} ({', '.join(batch.files[:3])}{', …' if len(batch.files) > 3 else ''})"
@@ -233,9 +231,9 @@ def _stop(
     counted = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons(failures).most_common(_SHOWN_REASONS))
     hint = " Say timezone='Europe/Paris' (theirs) in the source if their times are local." if _naive(failures) else ""
     return RejectedError(
-        f"{place}: {rejected:,} of {batch.rows:,} rows ({rejected / max(1, batch.rows):.1%}) are rejected; at most "
-        f"{source.max_rejected_share:.1%} may be. Reasons: {counted}.{hint} Nothing of it was published. See "
-        f"`headrace quarantine show {source.name}`; mend the definition or the input, then ingest again."
+        f"{place}: {share} are rejected; at most {source.max_rejected_share:.1%} may be. Reasons: {counted}.{hint} "
+        f"Nothing of it was published. See `headrace quarantine show {source.name}`; mend the definition or the input, "
+        "then ingest again."
     )
 
 

@@ -35,7 +35,7 @@ def remake(refiner: Refiner, batches: list[Batch], progress: Callable[[int, int]
     build = replace(refiner, target=aside)
     total, done = sum(batch.rows for batch in batches), 0
     for batch in batches:
-        if aside.transaction_version(f"batch:{batch.id}") is None:
+        if not batch.is_in(aside):
             build.refine(batch)
         done += batch.rows
         progress(done, total)
@@ -64,6 +64,6 @@ def _put_in_place(silver: Table, aside: Table, batches: list[Batch], refiner: Re
         mode="replace",
         partition_by=[DAY],
         metadata=note,
-        also=[(f"batch:{batch.id}", 1) for batch in batches],
+        also=list(dict(batch.transaction for batch in batches).items()),  # of a stream's, the last epoch
     )
     crash_point("after rebuild commit")

@@ -19,6 +19,7 @@ from headrace.platform.gold import Gold, state_folder
 from headrace.platform.online_loading import forget_namespace
 from headrace.platform.pinned import pinned_fingerprints
 from headrace.platform.registering import ROLLBACK, Turn, turn
+from headrace.platform.turns import ingest_turn
 from headrace.types import DAY
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _under_way(context: Context, gold: Gold, dry_run: bool) -> _UnderWay:
 def _vacuumed_source(context: Context, source: str, dry_run: bool) -> dict[str, VacuumReport]:
     """Files of killed runs: no version refers to them. Every version of what was ingested stays."""
     reports = {}
-    with context.lake.lock(f"ingest-{source}"):
+    with ingest_turn(context.lake, source):
         for layer in ("bronze", "silver"):
             table = context.lake.table(layer, source)
             if table.exists():
