@@ -13,11 +13,11 @@ import pytest
 
 from headrace.errors import DefinitionError, NotAppliedError, OnlineStoreError
 from headrace.online.base import expires_at, stamp_of
+from headrace.online.expiry import KEPT_BEFORE, KEPT_IDLE
 from headrace.online.record_keys import record_prefix
 from headrace.platform import Platform
 from headrace.platform import scheduled as scheduling
 from headrace.platform.materialize import MaterializeReport
-from headrace.platform.online_content import KEPT_BEFORE, KEPT_IDLE
 from headrace.platform.online_heads import Head, head_key, namespace_key, read_head
 from headrace.types import DAY, SECOND
 from tests.integration.online_answers import (

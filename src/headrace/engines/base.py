@@ -67,8 +67,88 @@ class Computed:
     non_finite: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """For which time steps are asked.
+
+    Parameters
+    ----------
+    since : int
+        From when on, in microseconds.
+    until : int
+        Where the next span begins: what counts from then on is carried.
+    horizon : int
+        Until when steps are wanted: those from `until` on are scheduled, and hold unless something new arrives.
+    opening : bool
+        Also give each entity that is known by `since` a step there.
+    steps : bool
+        Whether steps are wanted at all, or only the carry.
+    """
+
+    since: int
+    until: int
+    horizon: int
+    opening: bool = False
+    steps: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What became of the entities to which something happened.
+
+    Parameters
+    ----------
+    steps : frame
+        As of `Computed`, through the horizon.
+    carry : Carry
+        Of all entities.
+    elements : mapping of str to frame
+        What is carried of the entities in `steps`, as of `Carry`.
+    touched : frame
+        The keys of the entities to which something happened, each once; for a global view a column of its own with
+        a row if something did.
+    non_finite : mapping of str to int
+        NaN and infinite values of the new rows, by column.
+    """
+
+    steps: pl.DataFrame
+    carry: Carry
+    elements: dict[str, pl.DataFrame]
+    touched: pl.DataFrame
+    non_finite: dict[str, int]
+
+
 class Engine(Protocol):
     """Computes a view's steps."""
+
+    def advance(
+        self,
+        view: FeatureView,
+        silver: pl.DataFrame,
+        carry: Carry | None,
+        asked: Asked,
+        *,
+        everyone: bool = False,
+    ) -> Advanced:
+        """Go on from a carry with new rows, looking only at the entities that they are about.
+
+        The others' state stays as it is: what is scheduled for them comes without it being looked at.
+
+        Parameters
+        ----------
+        view : FeatureView
+            The view.
+        silver : frame
+            New rows, whenever they count: of a row that counted before the carry's instant the steps before that
+            are not given, as what else counted then is not known any more.
+        carry : Carry or None
+            What is remembered; None at the beginning.
+        asked : Asked
+            For which time; ``asked.until`` is the instant of the new carry.
+        everyone : bool
+            Look at all entities, so that each step in ``[since, until)`` is given whoever it is about.
+        """
+        ...
 
     def compute(
         self,

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from headrace.definitions.views import FeatureView
-from headrace.engines.base import Carry, Computed, Known
+from headrace.engines.base import Advanced, Asked, Carry, Computed, Known
 from headrace.engines.polars_carry import as_frame, between, coded, compacted, concatenated, from_frame, kept_rows
 from headrace.engines.polars_features import Plan, Slot, plans
 from headrace.engines.polars_order import GROUP, entities_of, numbers, ordered
@@ -47,18 +47,49 @@ class PolarsEngine:
         steps: bool = True,
     ) -> Computed:
         """Compute the steps of a view within ``[since, until)``; see `Engine.compute`."""
-        arrived = _arrived(view, silver, carry, known, since)
-        entities = entities_of(view, arrived.rows, carry)
-        rows, group = ordered(view, arrived.rows, entities)
-        work = _Work(view, plans(dict(view.features), rows.schema), since, until, opening, steps)
-        pieces = _pieces(work, rows, group, entities, carry)
-        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, len(pieces))) as threads:
-            done = list(threads.map(lambda piece: _computed(work, piece), pieces))
-        return Computed(pl.concat([d.steps for d in done]), _carry(work, arrived, done), arrived.non_finite)
+        arrived = arrived_rows(view, silver, carry, known, since)
+        return evaluated(view, arrived, carry, Asked(since, until, until, opening, steps))
+
+    def advance(
+        self,
+        view: FeatureView,
+        silver: pl.DataFrame,
+        carry: Carry | None,
+        asked: Asked,
+        *,
+        everyone: bool = False,
+    ) -> Advanced:
+        """Go on with what happened to some entities; see `Engine.advance`."""
+        from headrace.engines.polars_advance import advanced
+
+        return advanced(view, silver, carry, asked, everyone=everyone)
+
+
+def evaluated(view: FeatureView, arrived: Arrived, carry: Carry | None, asked: Asked) -> Computed:
+    """The steps of all entities that have rows or state at hand."""
+    entities = entities_of(view, arrived.rows, carry)
+    rows, group = ordered(view, arrived.rows, entities)
+    work = _Work(view, plans(dict(view.features), rows.schema), asked)
+    pieces = _pieces(work, rows, group, entities, carry)
+    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, len(pieces))) as threads:
+        done = list(threads.map(lambda piece: _computed(work, piece), pieces))
+    return Computed(pl.concat([d.steps for d in done]), _carry(work, arrived, done), arrived.non_finite)
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrived:
+class Arrived:
+    """The normalised rows that a span looks at, new ones and those kept from before; for logs, what ends them.
+
+    Parameters
+    ----------
+    rows : frame
+        Normalised, with a column `KEPT`.
+    log, seen, next_row_id
+        As of `Carry`.
+    non_finite : mapping of str to int
+        NaN and infinite values of the new rows, by column.
+    """
+
     rows: pl.DataFrame
     log: pl.DataFrame | None
     seen: pl.DataFrame | None
@@ -66,7 +97,7 @@ class _Arrived:
     non_finite: dict[str, int]
 
 
-def _arrived(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, known: Known, since: int) -> _Arrived:
+def arrived_rows(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, known: Known, since: int) -> Arrived:
     """The rows that this span looks at: new ones, and those kept from before."""
     if view.mutable:
         versions = change_rows(view, silver, carry, known, since)
@@ -74,12 +105,12 @@ def _arrived(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, known
         seen = rows.select(key_columns(view)).unique()
         if carry is not None and carry.seen is not None:
             seen = pl.concat([carry.seen, seen]).unique()
-        return _Arrived(rows, versions.log, seen, versions.next_row_id, versions.non_finite)
+        return Arrived(rows, versions.log, seen, versions.next_row_id, versions.non_finite)
     rows, dirty = event_rows(view, silver, known)
     rows = rows.with_columns(pl.lit(value=False).alias(KEPT))
     if carry is not None and carry.rows is not None:
         rows = pl.concat([carry.rows.with_columns(pl.lit(value=True).alias(KEPT)), rows], how="vertical_relaxed")
-    return _Arrived(rows, None, None, 0, dirty)
+    return Arrived(rows, None, None, 0, dirty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +119,7 @@ class _Work:
 
     view: FeatureView
     features: list[Plan]
-    since: int
-    until: int
-    opening: bool
-    steps: bool
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +170,7 @@ def _carried_elements(plan: Plan, entities: pl.DataFrame, carry: Carry | None) -
 def _computed(work: _Work, piece: _Piece) -> _Done:
     with np.errstate(over="ignore", invalid="ignore"):  # floats beyond their range become nulls at the end
         block = _block(work, piece)
-        steps = _steps(work, piece, block) if work.steps else pl.DataFrame()
+        steps = _steps(work, piece, block) if work.asked.steps else pl.DataFrame()
         return _Done(steps, *_kept(work, piece, block))
 
 
@@ -177,8 +205,8 @@ def _rows_of(column: pl.Series, row: Ints) -> pl.Series:
 
 
 def _steps(work: _Work, piece: _Piece, block: Block) -> pl.DataFrame:
-    first = _begun(work, piece, block) if work.opening else piece.seen[:0]
-    axis, values = evaluate(block, work.features, work.since, work.until, first)
+    first = _begun(work, piece, block) if work.asked.opening else piece.seen[:0]
+    axis, values = evaluate(block, work.features, work.asked.since, work.asked.horizon, first)
     times = pl.Series("valid_from", axis.time).cast(pl.Datetime("us", "UTC"))
     keys = _named_keys(work.view, piece.entities[pl.Series(axis.group)])
     return pl.DataFrame([*keys, times, *values])
@@ -187,7 +215,7 @@ def _steps(work: _Work, piece: _Piece, block: Block) -> pl.DataFrame:
 def _begun(work: _Work, piece: _Piece, block: Block) -> Ints:
     """The entities that have had a row before the span."""
     visible = block.counted[EVENT_TIME].when
-    begun = visible.group[visible.start < work.since]
+    begun = visible.group[visible.start < work.asked.since]
     return np.unique(np.concatenate([begun, piece.seen]))
 
 
@@ -205,18 +233,18 @@ def _kept(work: _Work, piece: _Piece, block: Block) -> tuple[pl.DataFrame, dict[
     if work.view.mutable:
         death = block.rows["_hr_death"].to_numpy()
         ended = death if work.view.resolution_us is None else ceil_to(death, work.view.resolution_us)
-        return block.rows.filter(pl.Series(ended >= work.until)).drop(KEPT), {}
-    keep = pl.Series(kept_rows(block, work.features, work.until))
+        return block.rows.filter(pl.Series(ended >= work.asked.until)).drop(KEPT), {}
+    keep = pl.Series(kept_rows(block, work.features, work.asked.until))
     elements = {
-        plan.name: as_frame(compacted(plan, block.elements[plan.name], work.until), piece.entities)
+        plan.name: as_frame(compacted(plan, block.elements[plan.name], work.asked.until), piece.entities)
         for plan in work.features
         if not plan.ordered
     }
     return block.rows.filter(keep).drop(KEPT), elements
 
 
-def _carry(work: _Work, arrived: _Arrived, done: list[_Done]) -> Carry:
+def _carry(work: _Work, arrived: Arrived, done: list[_Done]) -> Carry:
     """What the next span needs, of all pieces."""
     rows = pl.concat([d.rows for d in done])
     elements = {name: pl.concat([d.elements[name] for d in done]) for name in done[0].elements}
-    return Carry(work.until, rows, elements, arrived.log, arrived.seen, arrived.next_row_id)
+    return Carry(work.asked.until, rows, elements, arrived.log, arrived.seen, arrived.next_row_id)

@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from headrace.platform.plan import Plan
     from headrace.platform.quarantine import QuarantinedReason, ReplayReport
     from headrace.platform.status import SourceStatus
+    from headrace.platform.stream_worker import Pace
     from headrace.platform.verify import VerifyReport
     from headrace.platform.versions import Versions
     from headrace.platform.view_status import ViewStatus
     from headrace.registry.base import Hold, Publication
+    from headrace.streaming.status import StreamStatus
 
 Time = str | int | date | datetime
 
@@ -113,6 +115,18 @@ class Platform:
         from headrace.platform.follow import follow
 
         return follow(self.context, source, **options)
+
+    def stream(self, source: str, pace: Pace | None = None, **options: Any) -> None:
+        """Keep the online store up to date from a source's stream; see `headrace.platform.stream`."""
+        from headrace.platform.stream import stream
+
+        stream(self.context, source, pace, **options)
+
+    def stream_status(self, source: str | None = None) -> list[StreamStatus]:
+        """What each worker of each stream said last; see `headrace.platform.stream_status`."""
+        from headrace.platform.stream_status import stream_status
+
+        return stream_status(self.context, source)
 
     def quarantine(self, source: str | None = None) -> list[QuarantinedReason]:
         """Count quarantined rows by reason; see `headrace.platform.quarantine.list_quarantine`."""

@@ -10,7 +10,7 @@ from headrace.definitions.fingerprint import view_fingerprint
 from headrace.errors import DefinitionError, NotAppliedError
 from headrace.platform.gold import Gold, complete_from
 from headrace.platform.online_heads import read_head
-from headrace.platform.online_loading import Load
+from headrace.platform.online_loading import Load, is_streamed
 from headrace.platform.past_definitions import view_as_of
 from headrace.platform.registering import turn
 
@@ -81,6 +81,11 @@ def materialize(context: Context, view_name: str, *, whole: bool = False) -> Mat
     view = context.definitions.view(view_name)
     if not view.online:
         raise DefinitionError(f"{view.place} is not served online: it is defined with online=False.")
+    if is_streamed(context, view_name):
+        raise DefinitionError(
+            f"{view.place} is written online by the stream of {view.source.where}, and by nobody else. "
+            f"To have it load what is published: headrace stream --source {view.source.name} --reload {view_name}"
+        )
     with turn(context, _gold(context, view, _serving(context, view_name))) as mine:
         serving = _serving(context, view_name)
         gold = _gold(context, view, serving)
@@ -101,7 +106,12 @@ def catch_up(context: Context, view_name: str) -> None:
     """Show online what is served, where a crash or a store that was down came between the two."""
     serving = context.registry.serving().get(view_name)
     view = context.definitions.view(view_name)
-    if serving is not None and view.online and not _is_there(context, view, serving):
+    if (
+        serving is not None
+        and view.online
+        and not is_streamed(context, view_name)
+        and not _is_there(context, view, serving)
+    ):
         materialize(context, view_name)
 
 

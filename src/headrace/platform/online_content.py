@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from headrace.definitions.windows import Lifetime
 from headrace.engines.polars_parts import PLACE, carried_entities
 from headrace.engines.polars_types import from_polars
 from headrace.engines.transforms import run_transform
 from headrace.lake.reading import collect
+from headrace.online.expiry import EVENT_TIME, KEPT_BEFORE, TIME, expiries
 from headrace.online.packing_keys import record_keys
 from headrace.online.packing_tiles import pack_shorter
 from headrace.platform.carries import carry_at
 from headrace.platform.gold import silver_table
-from headrace.platform.lookup import TIME, Question, steps_in_force
+from headrace.platform.lookup import Question, steps_in_force
 from headrace.platform.scheduled import Schedule
 from headrace.timeline.packed_layouts import layout_of, tiles_since
-from headrace.types import DAY, SECOND
 
 if TYPE_CHECKING:
     from headrace.definitions.views import FeatureView
@@ -30,11 +29,7 @@ if TYPE_CHECKING:
     from headrace.platform.gold import Gold
     from headrace.timeline.packed import Layout
 
-KEPT_BEFORE = 60 * SECOND
-"""A record keeps the step in force so long before the frontier, for readers whose clocks are behind."""
-KEPT_IDLE = 7 * DAY
 ENTITIES_AT_ONCE = 1_000_000
-EVENT_TIME = "event_time"
 
 
 class Chunk(NamedTuple):
@@ -97,7 +92,7 @@ class Content:
         no_rows = silver.scan().head(0).collect()
         columns = gold.table.schema()
         keys = pl.Schema({key: columns[key] for key in gold.view.entity_keys})
-        return cls(context, gold, frontier_carry(context, gold), no_rows, _layout(gold.view, no_rows), keys)
+        return cls(context, gold, frontier_carry(context, gold), no_rows, record_layout(gold.view, no_rows), keys)
 
     @property
     def frontier(self) -> int:
@@ -136,7 +131,19 @@ class Content:
             some = ordered[low : low + ENTITIES_AT_ONCE]
             yield from self._chunks(some, min(n - low, ENTITIES_AT_ONCE))
 
+    def steps(self) -> Iterator[tuple[pl.DataFrame, Mapping[str, pl.DataFrame]]]:
+        """The steps of all entities from the cut on, some entities at a time, and what is carried of these."""
+        entities = self.entities()
+        for _, steps, elements, _ in self._stepped(entities, len(entities) if self.schema else 1):
+            yield steps, elements
+
     def _chunks(self, entities: pl.DataFrame, n: int) -> Iterator[Chunk]:
+        for some, steps, elements, cut in self._stepped(entities, n):
+            yield self._packed(some, steps, elements, cut)
+
+    def _stepped(
+        self, entities: pl.DataFrame, n: int
+    ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, Mapping[str, pl.DataFrame], int]]:
         numbered = pl.DataFrame([*entities.get_columns(), pl.int_range(n, dtype=pl.Int64, eager=True).alias(PLACE)])
         schedule = Schedule.of(self.gold, self.context.engine, self.carry, numbered, self.no_rows)
         cut = self.cut
@@ -147,7 +154,7 @@ class Content:
             scheduled, elements = schedule.steps(low, high)
             parts = [in_force[low:high].drop_nulls(TIME), later[first:last].drop(PLACE)]
             steps = _together(parts if scheduled is None else [*parts, scheduled], [*self.schema, *self.columns])
-            yield self._packed(entities[low:high], steps, elements, cut)
+            yield entities[low:high], steps, elements, cut
 
     def _packed(
         self, entities: pl.DataFrame, steps: pl.DataFrame, elements: Mapping[str, pl.DataFrame], cut: int
@@ -191,23 +198,6 @@ class Content:
         return dict(zip(_keys(self.gold.fingerprint, last.select(keys)), when, strict=False))
 
 
-def expiries(view: FeatureView, steps: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
-    """When each record would expire if a step were its last, in microseconds; None for a view whose records do not.
-
-    A record expires `KEPT_IDLE` after its last change, where nothing is left in it then: every feature is of a
-    window, and all of these are empty after the last scheduled step; or is one that ages, and too old by the
-    view's ttl. A lifetime aggregate, a `first`, or a `last` without a ttl keeps its value, so such a record stays.
-    """
-    ages = [each.ages for each in view.features.values() if isinstance(each.window, Lifetime)]
-    if not all(ages) or (ages and view.ttl_us is None):
-        return None
-    last = steps[TIME].dt.epoch("us").to_numpy()
-    if ages:
-        aged = steps[EVENT_TIME].dt.epoch("us") + (view.ttl_us or 0)
-        last = np.maximum(last, aged.fill_null(0).to_numpy())
-    return np.asarray(last + KEPT_IDLE)
-
-
 def frontier_carry(context: Context, gold: Gold) -> Carry:
     """What is carried at the frontier of a version of gold.
 
@@ -222,7 +212,8 @@ def frontier_carry(context: Context, gold: Gold) -> Carry:
     return carry
 
 
-def _layout(view: FeatureView, no_rows: pl.DataFrame) -> Layout:
+def record_layout(view: FeatureView, no_rows: pl.DataFrame) -> Layout:
+    """The layout of a view's records; `no_rows` has the columns of silver."""
     if view.transform is None:
         return layout_of(view)
     made = run_transform(view, no_rows).schema

@@ -48,6 +48,8 @@ class Head:
         How far behind the view may be before it counts as stale.
     previous : str
         The definition that was served before, until its records are deleted; else empty.
+    stream : str
+        The source whose stream writes the view's records; empty where publications do.
     """
 
     view: str
@@ -64,6 +66,7 @@ class Head:
     masks: Mapping[str, Mask]
     freshness_us: int | None = None
     previous: str = ""
+    stream: str = ""
 
     @property
     def stamp(self) -> Stamp:

@@ -61,7 +61,7 @@ def prepared(
     -------
     callable or None
         Given the numbered publication, lets readers see its records, all at once. None for a view that is
-        not served online.
+        not served online, or whose records a stream writes.
 
     Raises
     ------
@@ -70,11 +70,17 @@ def prepared(
     LeaseLostError
         If another process took over.
     """
-    if not gold.view.online:
+    if not gold.view.online or is_streamed(context, gold.view.name):
         return None
     load = Load(context, gold, publication, lease)
     load.write()
     return lambda numbered: load.show(numbered.number)
+
+
+def is_streamed(context: Context, view: str) -> bool:
+    """Whether the view's records are written by a stream, and by nobody else."""
+    head = read_head(context.online, view)
+    return head is not None and bool(head.stream)
 
 
 @dataclass(slots=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from headrace.online.expiry import expiries
 from headrace.platform.gold import Gold
 from headrace.platform.lookup import TIME
-from headrace.platform.online_content import expiries
 from headrace.platform.past_definitions import view_as_of
 from headrace.platform.verify_recomputing import steps_as_published, values_of
 from headrace.platform.verify_values import NOTHING, Codes, Comparer, Points, Values

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from headrace.engines.polars_types import to_polars
 from headrace.errors import OnlineStoreError
 from headrace.online.base import expires_at
+from headrace.online.expiry import KEPT_BEFORE
 from headrace.online.packing_keys import record_keys
-from headrace.platform.online_content import KEPT_BEFORE
 from headrace.platform.online_heads import Head, head_key
 from headrace.platform.verify_values import DAMAGED, Values
 from headrace.timeline.packed import INCOMPLETE, Answer, Reader

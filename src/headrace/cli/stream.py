@@ -1,0 +1,88 @@
+"""``headrace stream``: keep the online store up to date from streams, and see how that goes."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.commands import command_app
+from headrace.cli.options import ProjectOption
+
+if TYPE_CHECKING:
+    from headrace.platform import Platform
+    from headrace.platform.stream_worker import Pace
+
+app = command_app()
+
+
+@app.callback(invoke_without_command=True)
+def stream(
+    ctx: typer.Context,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", "-s", help="A source; all with a stream by default.")
+    ] = None,
+    until_idle: Annotated[bool, typer.Option(help="Stop once all that is there is read.")] = False,
+    reset: Annotated[bool, typer.Option(help="Forget what an earlier run remembered.")] = False,
+    reload: Annotated[list[str] | None, typer.Option(help="A view that begins again with what is published.")] = None,
+    epoch: Annotated[float, typer.Option(help="Seconds that an epoch gathers.", min=0.0)] = 1.0,
+    page: Annotated[int | None, typer.Option(help="Serve the live page at this port of this machine.")] = None,
+    project: ProjectOption = Path(),
+) -> None:
+    if ctx.invoked_subcommand is not None:
+        return
+    from headrace.platform import Platform
+    from headrace.platform.stream_worker import Pace
+
+    platform = Platform.open(project)
+    sinks = {each.strip() for each in platform.context.settings.stream_sinks.split(",")}
+    if unknown := sinks - {"online", "lake"}:
+        raise typer.BadParameter(f"stream_sinks names {', '.join(sorted(unknown))}: write online, or online, lake.")
+    pace = Pace(epoch, until_idle=until_idle, every_step="lake" in sinks, reload=tuple(reload or ()))
+    names = source or [each.name for each in platform.context.definitions.sources.values() if each.stream is not None]
+    if not names:
+        raise typer.BadParameter("no source has a stream: give one stream=hr.Kafka(…) or stream=hr.Files(…).")
+    _run(platform, names, pace, reset=reset, page=page)
+
+
+@app.command(help="Show how far each stream has come, and how it does.")
+def status(
+    source: Annotated[str | None, typer.Option("--source", "-s", help="The source; all by default.")] = None,
+    partitions: Annotated[bool, typer.Option(help="Show each partition too.")] = False,
+    project: ProjectOption = Path(),
+) -> None:
+    from headrace.cli.streams_shown import print_stream_status
+    from headrace.platform import Platform
+
+    print_stream_status(Platform.open(project).stream_status(source), partitions=partitions)
+
+
+def _run(platform: Platform, names: list[str], pace: Pace, *, reset: bool, page: int | None) -> None:
+    """Run each source's stream in a thread of its own; if one fails, all stop."""
+    import threading
+    from concurrent.futures import ThreadPoolExecutor
+
+    from headrace.cli.stopping import asked_to_stop
+    from headrace.server.page_running import page_beside
+
+    shown = nullcontext("") if page is None else page_beside(platform.context, "127.0.0.1", page)
+    failed = threading.Event()
+
+    def run(name: str) -> None:
+        try:
+            platform.stream(
+                name, pace, reset=reset, stop=lambda: failed.is_set() or asked(),
+                tell=lambda text: typer.secho(f"{name}: {text}", fg="yellow", err=True),
+            )  # fmt: skip
+        except BaseException:
+            failed.set()
+            raise
+
+    with asked_to_stop() as asked, shown as url, ThreadPoolExecutor(len(names)) as threads:
+        if url:
+            typer.echo(f"The streams are shown at {url}", err=True)
+        typer.echo(f"Streaming {', '.join(names)}. Ctrl-C ends it in good order.", err=True)
+        for done in [threads.submit(run, name) for name in names]:
+            done.result()
