@@ -67,10 +67,12 @@ class OnlineStore(Protocol):
         A value that has expired may still be there: who reads it looks at its header.
         """
 
-    def put_many(self, items: Iterable[tuple[bytes, bytes]]) -> int:
+    def put_many(self, items: Iterable[tuple[bytes, bytes]], *, lasting: bool = False) -> int:
         """Write values, except over one with a greater stamp; returns how many were refused.
 
-        Readers may see some of the items before others. Keys that come sorted are written faster.
+        What is `lasting` stays in the store though it expires, until who wrote it deletes it: that is faster where a
+        store would remove it by itself. Readers may see some of the items before others. Keys that come sorted are
+        written faster.
         """
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:

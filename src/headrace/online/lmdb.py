@@ -45,8 +45,8 @@ class LmdbStore:
         with lmdb_failures("read", self.location):
             return self._map.read(lambda transaction: list(map(transaction.get, keys)), [None] * len(keys))
 
-    def put_many(self, items: Iterable[tuple[bytes, bytes]]) -> int:
-        """Write values, except over one with a greater stamp; returns how many were refused.
+    def put_many(self, items: Iterable[tuple[bytes, bytes]], *, lasting: bool = False) -> int:
+        """Write values, except over one with a greater stamp; returns how many were refused. All of them last.
 
         Raises
         ------

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
 
 from headrace.online.base import Stamp, header
 from headrace.timeline.packed_record import FIRST_LAYER, LAYER, layers
+
+_HEADS: Final = np.dtype([
+    ("generation", ">u4"), ("epoch", ">u8"), ("expires_at", ">u8"), ("layers", "u1"), ("own_generation", ">u4"),
+    ("own_epoch", ">u8"), ("kind", "u1"), ("length", ">u4"),
+])  # fmt: skip
+"""As `headrace.timeline.packed_record.FIRST_LAYER`."""
 
 LayerBody = tuple[Stamp, int, bytes | memoryview]
 """A layer's stamp, its kind (`headrace.timeline.packed_record`) and its body."""
@@ -33,6 +42,22 @@ def assemble(stamp: Stamp, expires_at: int, held: Iterable[LayerBody]) -> bytes:
     for own, kind, body in held:
         parts += [LAYER.pack(own.generation, own.epoch, kind, len(body)), body]
     return b"".join([header(stamp, expires_at), bytes([len(parts) // 2]), *parts])
+
+
+def first_layers(stamp: Stamp, expires: Sequence[int], kinds: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
+    """What stands before the bodies of records with one layer each, many at once.
+
+    Examples
+    --------
+    >>> stamp = Stamp(1, 7)
+    >>> first_layers(stamp, [9], [1], [4])[0] + b"body" == assemble(stamp, 9, [(stamp, 1, b"body")])
+    True
+    """
+    heads = np.zeros(len(kinds), dtype=_HEADS)
+    for name, value in zip(_HEADS.names or (), (*stamp, expires, 1, *stamp, kinds, lengths), strict=True):
+        heads[name] = value
+    raw, size = heads.tobytes(), _HEADS.itemsize
+    return [raw[i : i + size] for i in range(0, len(raw), size)]
 
 
 def layers_of(record: bytes | memoryview) -> list[LayerBody]:

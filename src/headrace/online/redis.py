@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, Final, cast
 
 import redis
@@ -17,7 +18,7 @@ from redis.retry import Retry
 from headrace.errors import OnlineStoreError, SettingsError
 from headrace.online.batches import batches, key_batches
 from headrace.online.redis_failures import redis_failures
-from headrace.online.redis_script import PUT_NEWER
+from headrace.online.redis_script import PUT_LASTING, PUT_NEWER
 
 _BATCH_ITEMS: Final = 500
 _BATCH_BYTES: Final = 1 << 20  # bounds the milliseconds for which a script keeps others waiting
@@ -25,7 +26,6 @@ _BATCHES_IN_FLIGHT: Final = 4
 _KEYS_AT_ONCE: Final = 1_000
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 10.0
-_SCRIPT_SHA: Final = hashlib.sha1(PUT_NEWER.encode(), usedforsecurity=False).hexdigest()
 
 
 class RedisStore:
@@ -64,8 +64,10 @@ class RedisStore:
         with redis_failures("read", self.location):
             return cast("list[bytes | None]", self._client.mget([self._prefix + key for key in keys]))
 
-    def put_many(self, items: Iterable[tuple[bytes, bytes]]) -> int:
+    def put_many(self, items: Iterable[tuple[bytes, bytes]], *, lasting: bool = False) -> int:
         """Write values, except over one with a greater stamp; returns how many were refused.
+
+        What expires is removed by the server, unless it is `lasting`: to give each key its time takes twice as long.
 
         Raises
         ------
@@ -73,15 +75,15 @@ class RedisStore:
             If the server can't be written. Some of the items may be written then, each whole.
         """
         self._check_writable()
-        refused = 0
+        refused, script = 0, PUT_LASTING if lasting else PUT_NEWER
         waiting: list[dict[bytes, bytes]] = []
         for batch, doubled in batches(items, _BATCH_ITEMS, _BATCH_BYTES):
             refused += doubled
             waiting.append(batch)
             if len(waiting) == _BATCHES_IN_FLIGHT:
-                refused += self._put(waiting)
+                refused += self._put(waiting, script)
                 waiting = []
-        return refused + self._put(waiting)
+        return refused + self._put(waiting, script)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """All keys that begin with a prefix and their values, in no order.
@@ -119,30 +121,35 @@ class RedisStore:
         self._client.close()
         self._client.connection_pool.disconnect()
 
-    def _put(self, waiting: list[dict[bytes, bytes]]) -> int:
+    def _put(self, waiting: list[dict[bytes, bytes]], script: str) -> int:
         """Write some batches in one go; returns how many items were refused."""
         if not waiting:
             return 0
         with redis_failures("write to", self.location):
-            answers = self._run(waiting)
+            answers = self._run(waiting, script)
             if any(isinstance(answer, NoScriptError) for answer in answers):  # the server has started anew
-                self._client.script_load(PUT_NEWER)
-                answers = self._run(waiting)
+                self._client.script_load(script)
+                answers = self._run(waiting, script)
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
         return sum(answers)
 
-    def _run(self, waiting: list[dict[bytes, bytes]]) -> list[Any]:
+    def _run(self, waiting: list[dict[bytes, bytes]], script: str) -> list[Any]:
         with self._client.pipeline(transaction=False) as pipeline:
             for batch in waiting:
                 keys = [self._prefix + key for key in batch]
-                pipeline.evalsha(_SCRIPT_SHA, len(keys), *keys, *batch.values())
+                pipeline.evalsha(_digest(script), len(keys), *keys, *batch.values())
             return pipeline.execute(raise_on_error=False)
 
     def _check_writable(self) -> None:
         if self._readonly:
             raise OnlineStoreError(f"The online store {self.location} was opened for reading. Open it for writing.")
+
+
+@cache
+def _digest(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def _connected_later(url: str) -> tuple[redis.Redis, str]:

@@ -7,7 +7,7 @@ from typing import Final
 # One MGET and one MSET instead of two commands a key. Lua's own comparison of texts follows the server's language
 # and its numbers have 53 bits: a stamp is compared as three numbers of 32 bits. KEYS stays far below the about
 # 8,000 values that `unpack` can take.
-PUT_NEWER: Final = """
+_NEWER: Final = """
 local function newer(a, b)
   local a1, a2, a3 = struct.unpack('>I4I4I4', a)
   local b1, b2, b3 = struct.unpack('>I4I4I4', b)
@@ -17,6 +17,11 @@ end
 local refused = 0
 local there = redis.call('MGET', unpack(KEYS))
 local lasting = {}
+"""
+
+PUT_NEWER: Final = (
+    _NEWER
+    + """
 for i, value in ipairs(ARGV) do
   if there[i] and newer(there[i], value) then
     refused = refused + 1
@@ -34,3 +39,21 @@ end
 if #lasting > 0 then redis.call('MSET', unpack(lasting)) end
 return refused
 """
+)
+
+PUT_LASTING: Final = (
+    _NEWER
+    + """
+for i, value in ipairs(ARGV) do
+  if there[i] and newer(there[i], value) then
+    refused = refused + 1
+  else
+    lasting[#lasting + 1] = KEYS[i]
+    lasting[#lasting + 1] = value
+  end
+end
+if #lasting > 0 then redis.call('MSET', unpack(lasting)) end
+return refused
+"""
+)
+"""The same for values that stay until they are deleted, though readers take them for expired before."""

@@ -14,7 +14,7 @@ from headrace.online.base import Stamp
 from headrace.online.expiry import EVENT_TIME, KEPT_BEFORE, TIME, expiries
 from headrace.online.packing_keys import record_keys
 from headrace.online.packing_tiles import pack_shorter
-from headrace.online.records import with_layer
+from headrace.online.records import first_layers
 from headrace.timeline.packed import Layout
 from headrace.timeline.packed_layouts import tiles_since
 from headrace.types import BEGINNING, FOREVER, SECOND
@@ -222,11 +222,16 @@ def packed(lane: Lane, steps: pl.DataFrame, elements: Mapping[str, pl.DataFrame]
     ordered = steps.sort([*keys, TIME])
     until = clock_us if lane.carry is None else lane.carry.until
     since = tiles_since(lane.view, until)
+    found = [
+        *pack_shorter(lane.fingerprint, lane.layout, keys, ordered.drop(CUT_OFF), elements, since, ordered[CUT_OFF])
+    ]
+    if not found:
+        return
+    names, kinds, bodies = zip(*found, strict=True)
     expires = _expires(lane, ordered)
-    for key, kind, body in pack_shorter(
-        lane.fingerprint, lane.layout, keys, ordered.drop(CUT_OFF), elements, since, ordered[CUT_OFF]
-    ):
-        yield key, with_layer(None, None, stamp, expires.get(key, 0), kind, body)
+    ends = [expires.get(name, 0) for name in names] if expires else [0] * len(names)
+    heads = first_layers(stamp, ends, kinds, [*map(len, bodies)])
+    yield from zip(names, map(bytes.__add__, heads, bodies), strict=True)
 
 
 def _expires(lane: Lane, steps: pl.DataFrame) -> dict[bytes, int]:
