@@ -126,7 +126,7 @@ class OnlineSink:
             yield key, with_layer(old, seen, stamp, expires, kind, value[start:end])
 
     def _put(self, lane: Lane, items: Items) -> None:
-        if refused := self.store.put_many(items):
+        if refused := self.store.put_many(items, lasting=True):
             raise FencedError(
                 f"{lane.view.place}: {refused} records of {self.store.location} were written by another stream, or "
                 f"loaded, under a newer stamp than generation {lane.generation}. Stop this one: a view has one stream."

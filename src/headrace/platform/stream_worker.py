@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -120,6 +121,8 @@ class Worker:
     _head_at: float = field(default=0.0, init=False)
     _saved_at: float = field(default_factory=time.monotonic, init=False)
     _judged: deque[tuple[int, int]] = field(default_factory=deque, init=False)
+    _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), init=False)
+    _pending: Future[None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Make what it works with."""
@@ -148,6 +151,7 @@ class Worker:
             self._begin()
             while not self.stop() and self._epoch():
                 pass
+            self._settle()
             self.save()
             self._say("stopped")
         except Exception as error:
@@ -155,6 +159,7 @@ class Worker:
                 self._say("failed", str(error))
             raise
         finally:
+            self._writer.shutdown()
             self._log.close()
 
     # ------------------------------------------------------------ beginning
@@ -179,6 +184,7 @@ class Worker:
             self.state = found
         for plan in logged.after(self.state.epoch):
             self._again(plan, has_taken_effect=plan.epoch <= logged.committed)
+        self._settle()
         self._mend_store()
         self._begin_again(
             [view for view in self.pace.reload if any(lane.view.name == view for lane in self.state.lanes)]
@@ -320,8 +326,10 @@ class Worker:
             crash_point("after plan")
             self._take(plan, received)
             self.tally.seconds["total"] = round(time.monotonic() - began, 4)
-        elif self.pace.until_idle and len(at_head) == len(bounds):
-            return False
+        else:
+            self._settle()
+            if self.pace.until_idle and len(at_head) == len(bounds):
+                return False
         if time.monotonic() - self._saved_at > self.pace.snapshot_seconds:
             self.save()
         self._show()
@@ -350,18 +358,30 @@ class Worker:
             self._take(plan, received)
 
     def _take(self, plan: Plan, received: Received) -> None:
-        """Let an epoch take effect: in memory, in every sink, then in the log."""
+        """Let an epoch take effect: in memory, then, while the next one is read, in every sink and in the log."""
         mark = time.perf_counter()
         state, outcome = self._moved(plan, received.frame)
-        mark = self.tally.stage("compute", mark)
+        self.tally.stage("compute", mark)
+        self._settle()
+        self.state = state
+        self._pending = self._writer.submit(self._effect, plan, outcome, received.frame)
+
+    def _effect(self, plan: Plan, outcome: _Outcome, frame: pl.DataFrame) -> None:
+        """Write an epoch into every sink, then log that it took effect."""
+        mark = time.perf_counter()
         self._patiently(lambda: self._write(plan.epoch, outcome))
         mark = self.tally.stage("write", mark)
-        self.state = state
         crash_point("before commit")
         self._log.commit(plan.epoch)
         crash_point("after commit")
         self.tally.stage("commit", mark)
-        self.tally.served(received.frame, plan.read_at, self.context.clock())
+        self.tally.served(frame, plan.read_at, self.context.clock())
+
+    def _settle(self) -> None:
+        """Wait until the last epoch has taken effect."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
 
     def _moved(self, plan: Plan, frame: pl.DataFrame) -> tuple[State, _Outcome]:
         """What an epoch makes of what is remembered; nothing is written."""
@@ -453,6 +473,7 @@ class Worker:
         """Let readers know how far it has come."""
         if not at_once and time.monotonic() - self._head_at < _HEAD_SECONDS:
             return
+        self._settle()
         if not at_once:
             self._follow_publications()
         self._head_at = time.monotonic()
@@ -464,6 +485,7 @@ class Worker:
 
     def save(self) -> None:
         """Save what is remembered, and forget the log before the oldest snapshot that is kept."""
+        self._settle()
         folder = self.folder / "snapshots"
         stream_states.save(folder, self.state)
         crash_point("after snapshot")
@@ -476,7 +498,8 @@ class Worker:
             bounds = self.stream.bounds()
         except StreamError:
             bounds = {}  # it is what the stream fails of: its reason is in `why`
-        sinks = {"online": self.state.epoch} | ({"lake": self.state.epoch} if self.pace.every_step else {})
+        done = self.state.epoch - (self._pending is not None)
+        sinks = {"online": done} | ({"lake": done} if self.pace.every_step else {})
         write_status(self.folder, self.tally.status(self.state, bounds, condition, why, sinks, self.context.clock()))
 
     def _rest(self, until: float) -> None:

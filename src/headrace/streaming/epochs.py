@@ -7,6 +7,7 @@ as if it had not been written. Of a plan that was never committed the same range
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +83,7 @@ class Logged:
 
 @dataclass(slots=True)
 class EpochLog:
-    """The log in a folder. One process writes it.
+    """The log in a folder. One process writes it, from any of its threads.
 
     Parameters
     ----------
@@ -92,6 +93,7 @@ class EpochLog:
 
     folder: Path
     _file: Any = field(default=None, init=False, repr=False)
+    _turn: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def path(self) -> Path:
@@ -145,15 +147,16 @@ class EpochLog:
             self._file = None
 
     def _append(self, entry: dict[str, Any]) -> None:
-        if self._file is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _mend(self.path)
-            self._file = self.path.open("ab")
-            _sync_folder(self.folder)
         body = msgspec.json.encode({"v": _FORMAT, **entry})
-        self._file.write(b"%s %s\n" % (xxhash.xxh3_64_hexdigest(body).encode(), body))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with self._turn:
+            if self._file is None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                _mend(self.path)
+                self._file = self.path.open("ab")
+                _sync_folder(self.folder)
+            self._file.write(b"%s %s\n" % (xxhash.xxh3_64_hexdigest(body).encode(), body))
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
 
 def _mend(path: Path) -> None:
