@@ -61,12 +61,14 @@ def status(
 
 def _run(platform: Platform, names: list[str], pace: Pace, *, reset: bool, page: int | None) -> None:
     """Run each source's stream in a thread of its own; if one fails, all stop."""
+    import gc
     import threading
     from concurrent.futures import ThreadPoolExecutor
 
     from headrace.cli.stopping import asked_to_stop
     from headrace.server.page_running import page_beside
 
+    gc.set_threshold(200_000, 20, 100)  # an epoch makes 100,000s of records; each looked through again and again
     shown = nullcontext("") if page is None else page_beside(platform.context, "127.0.0.1", page)
     failed = threading.Event()
 

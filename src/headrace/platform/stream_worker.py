@@ -330,7 +330,8 @@ class Worker:
             self._settle()
             if self.pace.until_idle and len(at_head) == len(bounds):
                 return False
-        if time.monotonic() - self._saved_at > self.pace.snapshot_seconds:
+        is_new = self.state.epoch > self.tally.snapshot_epoch
+        if is_new and time.monotonic() - self._saved_at > self.pace.snapshot_seconds:
             self.save()
         self._show()
         self._say("running")
