@@ -122,7 +122,7 @@ def _session(asked: Asked) -> Any:
 
 def _class_path() -> str:
     """The jars that Maven brought, but for those that pyspark ships."""
-    import pyspark
+    import pyspark  # type: ignore[import-not-found]
 
     shipped = {_name(jar) for jar in (Path(pyspark.__file__).parent / "jars").glob("*.jar")}
     ours = [jar for jar in sorted((HOME / "jars").glob("*.jar")) if _name(jar) not in shipped]
@@ -141,7 +141,7 @@ def _run(spark: Any, asked: Asked, folder: Path, since: str) -> list[Any]:
 
 
 def _windows(spark: Any, asked: Asked, since: str) -> Any:
-    from pyspark.sql import functions as F  # type: ignore[import-not-found]  # noqa: N812
+    from pyspark.sql import functions as F  # noqa: N812
 
     kafka = {"kafka.bootstrap.servers": asked.bootstrap, "subscribe": asked.topic, "startingOffsets": since}
     if asked.batch_events:

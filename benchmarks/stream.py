@@ -1,0 +1,116 @@
+"""Streams: catching up with a backlog beside Spark and Bytewax, keeping up with 5M events a minute, starting again.
+
+Everything runs on this machine: the broker, the store, the producer and the stream. The ratio is that of events a
+second of processor time, ours over Spark's, for the same sliding windows on the same topic; Spark is measured warm, and
+ours with its start. Ours also drops copies by id, judges each record by a contract, and serves from Redis.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from benchmarks.harness import ROOT, Line, scratch
+from benchmarks.redis_servers import redis_server
+from benchmarks.stream_peers.events import Pings
+from benchmarks.stream_peers.producing import produce
+from benchmarks.streaming.keeping_up import kept_up
+from benchmarks.streaming.project import SPEED, Used, project, run_until_idle
+from benchmarks.streaming.restarting import restarted
+from data_platform.stack.kafka import KafkaServer
+from data_platform.stack.maven import kafka_home
+from data_platform.stack.topics import create_topic, delete_topic
+from headrace.types import SECOND
+
+EVENTS: Final = 10_000_000
+RATE: Final = 83_333
+KEYS: Final = 1_000_000
+SPARK: Final = ROOT / ".venv-spark" / "bin" / "python"
+_HOP: Final = 30 * SECOND
+
+
+def run(scale: float = 1.0, rounds: int = 1) -> Line:
+    """Measure; `scale` shortens everything."""
+    del rounds  # one: it takes ten minutes
+    n = max(20_000, int(EVENTS * scale))
+    with (
+        scratch(None) as folder,
+        redis_server() as port,
+        KafkaServer(Path(folder) / "kafka", home=kafka_home(ROOT / ".stack"), heap_mb=512) as kafka,
+    ):
+        root, online = Path(folder), f"redis://127.0.0.1:{port}"
+        create_topic(kafka.bootstrap, "gps", 4, append_time=False)  # the pings are of one past hour
+        produce(kafka.bootstrap, "gps", n, Pings(duplicated_share=0))
+        platform = project(root / "catching", kafka.bootstrap, f"{online}/0", SPEED)
+        ours = run_until_idle(root / "catching")
+        spark = _spark(kafka.bootstrap, root / "spark", n)
+        equal, compared = _equal(platform, root / "spark", n) if spark else (True, 0)
+        delete_topic(kafka.bootstrap, "gps")
+        live = kept_up(root / "keeping", kafka.bootstrap, f"{online}/1", max(25.0, 180.0 * scale), RATE)
+        delete_topic(kafka.bootstrap, "gps")
+        again = restarted(root / "again", kafka.bootstrap, f"{online}/2", max(10_000, int(KEYS * scale)))
+    return _line(n, ours, spark, live, again, equal=equal, compared=compared)
+
+
+def _line(
+    n: int,
+    ours: Used,
+    spark: dict[str, Any],
+    live: dict[str, Any],
+    again: dict[str, Any],
+    *,
+    equal: bool,
+    compared: int,
+) -> Line:
+    mine = n / ours.cpu_seconds
+    theirs = {"spark": spark["events"] / spark["cpu_seconds"]} if spark else {}
+    ratio = mine / theirs["spark"] if theirs else None
+    met = bool(
+        (ratio or 0) >= 2
+        and live["freshness_p99_seconds_worst"] < 2
+        and again["restart_seconds"] < 10
+        and live["lag_offsets_last_third"] < 2 * live["lag_offsets_first_third"] + RATE
+    )
+    extra = {
+        "events": n, "events_per_second": n / ours.seconds, "compared": compared, "load": os.getloadavg()[0],
+        "spark_events_per_second": spark["events"] / spark["seconds"] if spark else None, **live, **again,
+    }  # fmt: skip
+    return Line(
+        "stream", "events per CPU-second", mine, theirs, ratio,
+        "2x Spark per CPU-second; 83.3k events/s with p99 freshness under 2 s; restart with 1M keys under 10 s",
+        met, equal, ours.peak_rss_mb, {"spark": spark["peak_rss_mb"]} if spark else {}, extra,
+    )  # fmt: skip
+
+
+def _spark(bootstrap: str, folder: Path, n: int) -> dict[str, Any]:
+    """What Spark says of the same topic and windows; nothing where it is not installed."""
+    if not SPARK.exists():
+        return {}
+    warm = {str(partition): max(0, n // 4 - 50_000) for partition in range(4)}
+    asked = {"bootstrap": bootstrap, "topic": "gps", "results": str(folder), "warm_offsets": warm}
+    done = subprocess.run(  # noqa: S603
+        [str(SPARK), "-m", "benchmarks.stream_peers.spark", json.dumps(asked)],
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def _equal(platform: Any, folder: Path, n: int) -> tuple[bool, int]:
+    """Whether the windows that end after the last event are the same: Spark's rows, and ours at these times."""
+    rows = pl.read_parquet(folder / "*.parquet").sort("batch").unique(["driver_id", "window_end"], keep="last")
+    last = int(pl.select(pl.lit(Pings().starts_at).dt.epoch("us")).item() + n / RATE * SECOND)
+    compared = different = 0
+    for end in range(last // _HOP * _HOP + _HOP, last + 10 * _HOP, 3 * _HOP):
+        theirs = rows.filter(pl.col("window_end").dt.epoch("us") == end).sort("driver_id")
+        ids = theirs["driver_id"].to_list()
+        found = platform.online("model", {"driver_id": ids}, at=end).to_frame()
+        near = (found["speed__mean_5m"] - theirs["mean"]).abs() < 1e-9 * (1 + theirs["mean"].abs())
+        same = (found["speed__n_5m"] == theirs["count"]) & near
+        compared, different = compared + len(ids), different + len(ids) - int(same.fill_null(value=False).sum())
+    return different == 0 and compared > 0, compared

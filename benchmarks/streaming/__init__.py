@@ -1,0 +1,1 @@
+"""What `benchmarks.stream` measures: catching up, keeping up, and starting again."""
