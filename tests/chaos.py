@@ -3,8 +3,8 @@
 ``python -m tests.chaos --kills 200 --seed 1 --events 1000000``
 
 Pings with copies and disorder go into Kafka all the while. The stream is killed, stopped and continued, or asked to
-end; the broker is killed and started again; Redis is killed and comes back empty. At the end the stream reads the rest, and
-the online values and every step in the lake are compared with what the topic's own records say.
+end; the broker is killed and started again; Redis is killed and comes back empty. At the end the stream reads the
+rest, and the online values and every step in the lake are compared with what the topic's own records say.
 """
 
 from __future__ import annotations
