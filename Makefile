@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.headrace-installed
 FEAST := .venv-feast
 FEAST_STAMP := $(FEAST)/.feast-installed
+SPARK := .venv-spark
+SPARK_STAMP := $(SPARK)/.spark-installed
 UV := $(shell command -v uv 2>/dev/null)
 CODE := src tests $(wildcard benchmarks) $(wildcard data_platform)
 TYPED := src tests $(wildcard data_platform)
@@ -15,7 +17,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-feast stack-up stack-down stack-status lock clean install
+.PHONY: help demo test lint format bench bench-feast bench-stream stack-up stack-down stack-status lock clean install
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +45,9 @@ bench-feast: $(STAMP) $(FEAST_STAMP) ## Run the benchmarks that have Feast besid
 	$(BIN)/headrace bench materialize $(ARGS)
 	$(BIN)/headrace bench get $(ARGS)
 
+bench-stream: $(STAMP) $(SPARK_STAMP) ## Run the stream benchmark with Spark beside; needs a JDK, Maven and Redis.
+	$(BIN)/headrace bench stream $(ARGS)
+
 stack-up: $(STAMP) ## Start Kafka and Redis without Docker; data and logs in .stack. With it: docker compose up
 	$(BIN)/python -m data_platform.stack up $(ARGS)
 
@@ -62,9 +67,12 @@ lock: $(STAMP) ## Write requirements.lock again, with the newest versions that p
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(or $(UV),$(BIN)/uv) pip compile --quiet --upgrade --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --only-binary :all: \
 	  --output-file benchmarks/feast/requirements.lock benchmarks/feast/requirements.in
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(or $(UV),$(BIN)/uv) pip compile --quiet --upgrade --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --output-file benchmarks/stream_peers/spark-requirements.lock benchmarks/stream_peers/spark-requirements.in
 
 clean: ## Remove the environment, caches and build output.
-	rm -rf $(VENV) $(FEAST) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(FEAST) $(SPARK) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The package itself is built with the back end from the lock file: nothing is fetched without a hash.
@@ -87,4 +95,15 @@ ifneq ($(UV),)
 else
 	$(FEAST)/bin/python -m pip install --quiet --require-hashes -r $<
 endif
+	@touch $@
+
+$(SPARK_STAMP): benchmarks/stream_peers/spark-requirements.lock benchmarks/stream_peers/spark-jars.xml
+	test -x $(SPARK)/bin/python || $(PYTHON) -m venv $(SPARK)
+ifneq ($(UV),)
+	$(UV) pip install --quiet --python $(SPARK)/bin/python --require-hashes -r $<
+else
+	$(SPARK)/bin/python -m pip install --quiet --require-hashes -r $<
+endif
+	mvn -B -q -f benchmarks/stream_peers/spark-jars.xml dependency:copy-dependencies -DincludeScope=runtime \
+	  -DoutputDirectory=$(abspath $(SPARK))/jars
 	@touch $@

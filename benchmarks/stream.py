@@ -78,6 +78,7 @@ def _line(
     )
     extra = {
         "events": n, "events_per_second": n / ours.seconds, "compared": compared, "load": os.getloadavg()[0],
+        "peers_missing": "" if spark else "make bench-stream",
         "spark_events_per_second": spark["events"] / spark["seconds"] if spark else None, **live, **again,
     }  # fmt: skip
     return Line(

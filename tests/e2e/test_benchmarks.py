@@ -13,7 +13,7 @@ from headrace.cli.main import app
 KEYS = {
     "bench", "unit", "ours", "peers", "ratio", "goal", "met", "equal", "peak_rss_mb", "peers_rss_mb",
 }  # fmt: skip
-LONG = ("materialize", "get")
+LONG = ("materialize", "get", "stream")
 THOROUGH = pytest.mark.thorough
 
 
@@ -30,4 +30,4 @@ def test_a_small_run_says_its_line(name: str) -> None:
     assert line["equal"] is True
     assert line["ours"] > 0
     assert line["peak_rss_mb"] > 0
-    assert line["peers"] or "bench-feast" in line["peers_missing"]
+    assert line["peers"] or "make bench-" in line["peers_missing"]
