@@ -226,6 +226,24 @@ def test_a_rollback_is_served_while_the_view_is_held_and_its_release_reads_on(tm
     assert_online_right(platform, rows)
 
 
+def test_entities_whose_records_have_expired_are_forgotten(tmp_path: Path) -> None:
+    more = (
+        "quiet = hr.FeatureView('quiet', entity=driver, source=gps, features={'n': hr.count(window=hr.tumbling('1m'))})"
+    )
+    platform = project(tmp_path, more=more, sinks="online")
+    pace = Pace(0.0, 500, until_idle=True, sweep_seconds=0)
+    rows, later = pings(200), START + 100 * 86_400 * SECOND
+    write(tmp_path, "a.jsonl", rows)
+    platform.stream("gps", pace)
+    drivers = len({row["driver_id"] for row in rows})
+    assert [view.entities for view in platform.stream_status()[0].views][::2] == [drivers, drivers]
+    later_rows = [{**row, "ts": later + i, "seen_at": later + i, "event_id": f"l{i}"} for i, row in enumerate(rows[:5])]
+    write(tmp_path, "a.jsonl", later_rows)
+    platform.stream("gps", pace)
+    entities = {view.view: view.entities for view in platform.stream_status()[0].views}
+    assert entities["quiet"] == len({row["driver_id"] for row in later_rows}) < entities["driver_now"] == drivers
+
+
 def test_a_source_without_a_stream_is_refused(tmp_path: Path) -> None:
     platform = project(tmp_path, stream="None")
     with pytest.raises(DefinitionError, match="has no stream"):

@@ -77,6 +77,13 @@ def _changed_versions(view: FeatureView, silver: pl.DataFrame, carry: Carry | No
     return _Split(replace(arrived, rows=own, seen=seen_own), Carry(carry.until, seen=seen_own), others, wanted)
 
 
+def forgotten(view: FeatureView, carry: Carry, entities: pl.DataFrame) -> Carry:
+    """A carry of a source that only adds, without some entities; `entities` has the view's keys."""
+    own = zip(view.entity_keys, key_columns(view), strict=True)
+    _, others = _by_entity(carry, entities.select(pl.col(key).alias(column) for key, column in own), view)
+    return others
+
+
 def _entities(view: FeatureView, rows: pl.DataFrame) -> pl.DataFrame:
     """The entities of rows, each once; of a global view one, if there is a row."""
     keys = key_columns(view)

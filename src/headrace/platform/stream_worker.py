@@ -7,6 +7,7 @@ a sink was away, the same ranges are read and written again, and then the epoch 
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ from headrace.platform.stream_tally import Tally
 from headrace.quality.base import KNOWN
 from headrace.streaming.epochs import EpochLog, Plan
 from headrace.streaming.identities import Identities
-from headrace.streaming.lane import Lane, Moved, moved
+from headrace.streaming.lane import Lane, Moved, moved, swept
 from headrace.streaming.status import write_status
 from headrace.timeline.watermarks import Watermarks
 from headrace.types import SECOND
@@ -75,6 +76,8 @@ class Pace:
         For how long a sink that is away is tried again.
     reload : tuple of str
         Views that are to begin again with what is published of them.
+    sweep_seconds : float
+        How often entities are forgotten whose records have expired.
     """
 
     epoch_seconds: float = 1.0
@@ -85,6 +88,7 @@ class Pace:
     until_idle: bool = False
     patience_seconds: float = 600.0
     reload: tuple[str, ...] = ()
+    sweep_seconds: float = 600.0
 
 
 @dataclass(slots=True)
@@ -120,6 +124,7 @@ class Worker:
     _heads: dict[str, Head] = field(default_factory=dict, init=False)
     _head_at: float = field(default=0.0, init=False)
     _saved_at: float = field(default_factory=time.monotonic, init=False)
+    _swept_at: float = field(default=-math.inf, init=False)
     _judged: deque[tuple[int, int]] = field(default_factory=deque, init=False)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), init=False)
     _pending: Future[None] | None = field(default=None, init=False)
@@ -487,12 +492,25 @@ class Worker:
     def save(self) -> None:
         """Save what is remembered, and forget the log before the oldest snapshot that is kept."""
         self._settle()
+        self._sweep()
         folder = self.folder / "snapshots"
         stream_states.save(folder, self.state)
         crash_point("after snapshot")
         self._log.forget(stream_states.oldest_epoch(folder) + 1)
         self.tally.snapshot_epoch = self.state.epoch
         self._saved_at = time.monotonic()
+
+    def _sweep(self) -> None:
+        """Forget entities whose records have expired, in memory and in the store: by the clock, and by the cut."""
+        if time.monotonic() - self._swept_at < self.pace.sweep_seconds:
+            return
+        self._swept_at = time.monotonic()
+        lanes = []
+        for lane in self.state.lanes:
+            kept, gone = swept(lane, min(self.context.clock(), self.state.marks.cut))
+            self.context.online.delete_many(gone)
+            lanes.append(kept)
+        self.state = replace(self.state, lanes=tuple(lanes))
 
     def _say(self, condition: str, why: str = "") -> None:
         try:

@@ -10,6 +10,7 @@ import polars as pl
 
 from headrace.definitions.views import FeatureView
 from headrace.engines.base import Advanced, Asked, Carry, Engine
+from headrace.engines.polars_advance import forgotten
 from headrace.online.base import Stamp
 from headrace.online.expiry import EVENT_TIME, KEPT_BEFORE, TIME, expiries
 from headrace.online.packing_keys import record_keys
@@ -160,6 +161,28 @@ def everything(lane: Lane) -> Moved:
     steps = pl.DataFrame() if lane.written is None else lane.written
     elements = {} if lane.carry is None else lane.carry.elements
     return Moved(lane, steps, steps, elements)
+
+
+def swept(lane: Lane, now_us: int) -> tuple[Lane, list[bytes]]:
+    """A lane without the entities whose records have expired, and the keys of these records.
+
+    What counts no more is not remembered for ever: windows are empty, and values too old, for a week.
+    """
+    written, carry = lane.written, lane.carry
+    if written is None or carry is None or lane.view.mutable or not lane.keys or written.is_empty():
+        return lane, []
+    ends = expiries(lane.view, written)
+    if ends is None:
+        return lane, []
+    last = (
+        written.select(lane.keys).with_columns(pl.Series("_hr_expires", ends)).group_by(lane.keys).agg(pl.all().max())
+    )
+    gone = last.filter(pl.col("_hr_expires") < now_us).select(lane.keys)
+    if gone.is_empty():
+        return lane, []
+    kept = written.join(gone, on=lane.keys, how="anti", maintain_order="left")
+    keys = [key for key in record_keys(lane.fingerprint, gone) if key is not None]
+    return replace(lane, written=kept, carry=forgotten(lane.view, carry, gone)), keys
 
 
 def _time() -> pl.Expr:
