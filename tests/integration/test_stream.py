@@ -64,7 +64,9 @@ def test_steps_and_values_are_those_of_the_rows(tmp_path: Path) -> None:
     assert status.epoch == status.snapshot_epoch
 
 
-@pytest.mark.parametrize("crash_at", CRASHES)
+@pytest.mark.parametrize(
+    "crash_at", [*CRASHES[:2], *(pytest.param(point, marks=pytest.mark.thorough) for point in CRASHES[2:])]
+)
 def test_a_kill_loses_and_doubles_nothing(tmp_path: Path, crash_at: str) -> None:
     platform, rows = project(tmp_path), pings(3000, seed=7)
     write(tmp_path, "a.jsonl", rows)
