@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from data_platform.simulator.city import City
     from data_platform.simulator.landing import Landing
 
-__all__ = ["UNPARSEABLE", "Written", "land_pings", "land_ride_changes", "write"]
+__all__ = ["UNPARSEABLE", "Written", "land_pings", "land_ride_changes", "ping_lines", "write"]
 
 UNPARSEABLE = "unparseable"
 _TORN_PART = 1_000
@@ -87,7 +87,7 @@ def land_pings(
         messages.write_parquet(path, compression="lz4")
     else:
         rng = generator(city.seed, Stream.PING_FAULTS, part=_TORN_PART + part)
-        lines, torn = tear(rng, _ping_lines(messages), city.faults.unparseable)
+        lines, torn = tear(rng, ping_lines(messages), city.faults.unparseable)
         _write_lines(path, lines)
         unparseable = messages[torn].select("event_id", "received_at", fault=pl.lit(UNPARSEABLE))
         faults = pl.concat([faults, unparseable])
@@ -100,7 +100,7 @@ def land_pings(
     _landed(path, written)
 
 
-def _ping_lines(messages: pl.DataFrame) -> pl.Series:
+def ping_lines(messages: pl.DataFrame) -> pl.Series:
     """Return pings as JSON text, times as ISO text with Z; JSON has no NaN, so it becomes null."""
     iso = [pl.col(name).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ") for name in ("ts", "received_at")]
     return messages.with_columns(iso).select(pl.struct(pl.all()).struct.json_encode()).to_series()

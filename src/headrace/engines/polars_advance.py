@@ -23,12 +23,14 @@ class _Split:
     carry: Carry | None
     others: Carry | None
     touched: pl.DataFrame
+    is_late: bool = False
+    """Whether rows count from an instant before the carry's at which, by the view's resolution, no step can be."""
 
 
 def advanced(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, asked: Asked, *, everyone: bool) -> Advanced:
     """Go on from a carry; see `headrace.engines.base.Engine.advance`."""
     split = (_changed_versions if view.mutable else _touched)(view, silver, carry, everyone=everyone)
-    computed = evaluated(view, split.arrived, split.carry, asked)
+    computed = evaluated(view, split.arrived, split.carry, replace(asked, opening=asked.opening or split.is_late))
     whole = computed.carry if split.others is None else _together(split.others, computed.carry)
     touched = _named(view, split.touched, computed.steps)
     return Advanced(computed.steps, whole, computed.carry.elements, touched, computed.non_finite)
@@ -49,12 +51,13 @@ def _touched(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, *, ev
     touched = _entities(view, rows)
     if carry is None:
         return _Split(Arrived(rows, None, None, 0, dirty), None, None, touched)
-    rows = rows.with_columns(_not_before(carry.until, _VISIBLE))
+    is_late = bool(view.resolution_us and (rows[_VISIBLE] < carry.until).any())
+    rows = rows.with_columns(_not_before(_seen_from(view, carry), _VISIBLE))
     mine, others = (carry, None) if everyone else _by_entity(carry, touched, view)
     if mine.rows is not None:
         kept = mine.rows.with_columns(pl.lit(value=True).alias(KEPT))
         rows = pl.concat([kept, rows], how="vertical_relaxed")
-    return _Split(Arrived(rows, None, None, 0, dirty), mine, others, touched)
+    return _Split(Arrived(rows, None, None, 0, dirty), mine, others, touched, is_late)
 
 
 def _changed_versions(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, *, everyone: bool) -> _Split:
@@ -68,7 +71,8 @@ def _changed_versions(view: FeatureView, silver: pl.DataFrame, carry: Carry | No
         return _Split(arrived, None, None, _entities(view, rows))
     rows = _with_changes(rows, carry.rows, carry)
     seen = pl.concat([carry.seen, seen], how="vertical_relaxed").unique()
-    wanted = _entities(view, rows.filter(_CHANGED))
+    news = rows.filter(_CHANGED)
+    wanted = _entities(view, news)
     rows = rows.drop(_CHANGED)
     if everyone:
         return _Split(replace(arrived, rows=rows, seen=seen), replace(carry, elements={}), None, wanted)
@@ -100,6 +104,11 @@ def _with_changes(rows: pl.DataFrame, before: pl.DataFrame, carry: Carry) -> pl.
         pl.when(ended | new).then(_not_before(carry.until, _DEATH)).otherwise(_DEATH).alias(_DEATH),
         (new | ended).alias(_CHANGED),
     ).drop("_hr_before")
+
+
+def _seen_from(view: FeatureView, carry: Carry) -> int:
+    """From when on news are seen that come late: the carry's instant, or the last before it at which values change."""
+    return carry.until - carry.until % (view.resolution_us or 1)
 
 
 def _not_before(instant: int, column: str) -> pl.Expr:
