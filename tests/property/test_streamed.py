@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import headrace as hr
@@ -57,6 +57,8 @@ def test_records_say_now_and_later_what_the_definitions_mean(
     window: str, kind: str, every_step: bool, data: st.DataObject
 ) -> None:
     view = data.draw(views(WINDOWS[window], kind), label="view")
+    # A change that was known before the cut shows in a coarse view at the next multiple only: see docs/streams.md.
+    assume(kind != "change" or view.resolution_us is None)
     given_rows = data.draw(rows(kind), label="rows")
     frame = silver(view.source, given_rows)
     n_epochs = data.draw(st.integers(1, 4), label="epochs")
