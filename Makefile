@@ -17,13 +17,16 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-feast bench-stream stack-up stack-down stack-status lock clean install
+.PHONY: help demo demo-live test lint format bench bench-feast bench-stream stack-up stack-down stack-status lock clean install
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(STAMP) ## Simulate a city, compute features, train a model; leaves a project to explore.
 	$(BIN)/headrace demo $(ARGS)
+
+demo-live: $(STAMP) ## Let a city happen now: Kafka, streams, Redis and a page; two minutes. ARGS="--seconds 30"
+	$(BIN)/python -m data_platform.live $(ARGS)
 
 test: lint ## Everything that a change must pass: lint, types, layers, tests, documents.
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)

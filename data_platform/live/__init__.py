@@ -1,0 +1,1 @@
+"""The live platform: a simulated city that happens now, through Kafka and `headrace stream` into Redis."""
