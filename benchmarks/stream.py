@@ -1,8 +1,10 @@
 """Streams: catching up with a backlog beside Spark and Bytewax, keeping up with 5M events a minute, starting again.
 
 Everything runs on this machine: the broker, the store, the producer and the stream. The ratio is that of events a
-second of processor time, ours over Spark's, for the same sliding windows on the same topic; Spark is measured warm, and
-ours with its start. Ours also drops copies by id, judges each record by a contract, and serves from Redis.
+second of processor time, ours over the best Spark's, for the same sliding windows on the same topic. Spark reads the
+backlog both as one batch, which suits it best, and in batches of a million events, as a stream would; it is measured
+warm and with its default state store. Ours is measured with its start. Ours also drops copies by id, judges each record
+by a contract, and serves from Redis.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ EVENTS: Final = 10_000_000
 RATE: Final = 83_333
 KEYS: Final = 1_000_000
 SPARK: Final = ROOT / ".venv-spark" / "bin" / "python"
+SPARK_BATCHES: Final = {"spark, one batch": 0, "spark, batches of 1M": 1_000_000}
+_IN_MEMORY: Final = "org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider"
 _HOP: Final = 30 * SECOND
 
 
@@ -48,28 +52,26 @@ def run(scale: float = 1.0, rounds: int = 1) -> Line:
         produce(kafka.bootstrap, "gps", n, Pings(duplicated_share=0))
         platform = project(root / "catching", kafka.bootstrap, f"{online}/0", SPEED)
         ours = run_until_idle(root / "catching")
-        spark = _spark(kafka.bootstrap, root / "spark", n)
-        equal, compared = _equal(platform, root / "spark", n) if spark else (True, 0)
+        sparks = _sparks(kafka.bootstrap, root, n)
+        checked = [_equal(platform, root / name, n) for name in sparks]
         delete_topic(kafka.bootstrap, "gps")
         live = kept_up(root / "keeping", kafka.bootstrap, f"{online}/1", max(25.0, 180.0 * scale), RATE)
         delete_topic(kafka.bootstrap, "gps")
         again = restarted(root / "again", kafka.bootstrap, f"{online}/2", max(10_000, int(KEYS * scale)))
-    return _line(n, ours, spark, live, again, equal=equal, compared=compared)
+    return _line(n, ours, sparks, live, again, checked)
 
 
 def _line(
     n: int,
     ours: Used,
-    spark: dict[str, Any],
+    sparks: dict[str, dict[str, Any]],
     live: dict[str, Any],
     again: dict[str, Any],
-    *,
-    equal: bool,
-    compared: int,
+    checked: list[tuple[bool, int]],
 ) -> Line:
     mine = n / ours.cpu_seconds
-    theirs = {"spark": spark["events"] / spark["cpu_seconds"]} if spark else {}
-    ratio = mine / theirs["spark"] if theirs else None
+    theirs = {name: said["events"] / said["cpu_seconds"] for name, said in sparks.items()}
+    ratio = mine / max(theirs.values()) if theirs else None
     met = bool(
         (ratio or 0) >= 2
         and live["freshness_p99_seconds_worst"] < 2
@@ -77,23 +79,33 @@ def _line(
         and live["lag_offsets_last_third"] < 2 * live["lag_offsets_first_third"] + RATE
     )
     extra = {
-        "events": n, "events_per_second": n / ours.seconds, "compared": compared, "load": os.getloadavg()[0],
-        "peers_missing": "" if spark else "make bench-stream",
-        "spark_events_per_second": spark["events"] / spark["seconds"] if spark else None, **live, **again,
+        "events": n, "events_per_second": n / ours.seconds, "compared": sum(n_compared for _, n_compared in checked),
+        "load": os.getloadavg()[0],
+        "peers_missing": "" if sparks else "make bench-stream",
+        "peers_events_per_second": {name: said["events"] / said["seconds"] for name, said in sparks.items()},
+        **live, **again,
     }  # fmt: skip
     return Line(
         "stream", "events per CPU-second", mine, theirs, ratio,
-        "2x Spark per CPU-second; 83.3k events/s with p99 freshness under 2 s; restart with 1M keys under 10 s",
-        met, equal, ours.peak_rss_mb, {"spark": spark["peak_rss_mb"]} if spark else {}, extra,
+        "2x the best Spark per CPU-second; 83.3k events/s, p99 freshness under 2 s; restart with 1M keys under 10 s",
+        met, all(is_equal for is_equal, _ in checked), ours.peak_rss_mb,
+        {name: said["peak_rss_mb"] for name, said in sparks.items()}, extra,
     )  # fmt: skip
 
 
-def _spark(bootstrap: str, folder: Path, n: int) -> dict[str, Any]:
-    """What Spark says of the same topic and windows; nothing where it is not installed."""
+def _sparks(bootstrap: str, root: Path, n: int) -> dict[str, dict[str, Any]]:
+    """What Spark says of the same topic and windows, by how it reads; nothing where it is not installed."""
     if not SPARK.exists():
         return {}
+    return {name: _spark(bootstrap, root / name, n, batch) for name, batch in SPARK_BATCHES.items()}
+
+
+def _spark(bootstrap: str, folder: Path, n: int, batch_events: int) -> dict[str, Any]:
     warm = {str(partition): max(0, n // 4 - 50_000) for partition in range(4)}
-    asked = {"bootstrap": bootstrap, "topic": "gps", "results": str(folder), "warm_offsets": warm}
+    asked = {
+        "bootstrap": bootstrap, "topic": "gps", "results": str(folder), "warm_offsets": warm,
+        "batch_events": batch_events, "settings": {"spark.sql.streaming.stateStore.providerClass": _IN_MEMORY},
+    }  # fmt: skip
     done = subprocess.run(  # noqa: S603
         [str(SPARK), "-m", "benchmarks.stream_peers.spark", json.dumps(asked)],
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
