@@ -19,7 +19,11 @@ from benchmarks.stream_peers.comparing import heads
 
 SPARK: Final = ROOT / ".venv-spark" / "bin" / "python"
 BYTEWAX: Final = ROOT / ".venv-bytewax" / "bin" / "python"
-MISSING: Final = "install {}: make bench-stream"
+INSTALL: Final = {
+    SPARK: "make bench-stream",
+    BYTEWAX: "python -m venv .venv-bytewax && .venv-bytewax/bin/pip install --require-hashes "
+    "-r benchmarks/stream_peers/bytewax-requirements.lock",
+}
 BYTEWAX_EVENTS: Final = 500_000
 WARM_EVENTS: Final = 200_000
 RUNS: Final[dict[str, dict[str, Any]]] = {
@@ -39,7 +43,7 @@ class PeerError(RuntimeError):
 
 def peers(
     bootstrap: str, topic: str, n_events: int, only: Collection[str] = tuple(RUNS), results: Path | None = None
-) -> dict[str, Any]:
+) -> dict[str, dict[str, Any]]:
     """Run those whose environments are there.
 
     Parameters
@@ -56,17 +60,22 @@ def peers(
     Returns
     -------
     dict
-        For each run what its program printed, and its `events_per_second` and machine's `load` before and after;
-        under "missing", what to do to have the others.
+        For each run what its program printed, and its `events_per_second` and machine's `load` before and after.
+        Where its environment is not there, "missing" alone: why, and what to do.
+
+    Raises
+    ------
+    PeerError
+        If a program fails, or reads other than the events it was to read.
     """
     with tempfile.TemporaryDirectory(prefix="headrace-peers-") as folder:
         kept = results or Path(folder)
-        found: dict[str, Any] = {"missing": []}
+        found: dict[str, dict[str, Any]] = {}
         held = heads(bootstrap, topic)
         for name in only:
             python = BYTEWAX if name == "bytewax" else SPARK
             if not python.exists():
-                found["missing"].append(f"{name}: {MISSING.format(name.partition(' ')[0])}")
+                found[name] = {"missing": f"no {python.relative_to(ROOT)}; to install it: {INSTALL[python]}"}
                 continue
             asked = {"bootstrap": bootstrap, "topic": topic, "results": str(kept / name.replace(" ", "-"))}
             found[name] = _run(python, name, asked | _reach(name, held) | RUNS[name])
