@@ -37,6 +37,9 @@ class Carry:
         For these sources, the keys of the entities that ever had a row.
     next_row_id : int
         For these sources, the number of entries read so far.
+    corrected : frame, optional
+        For streams, the keys of the entities that have a step at the instant itself because something of them came
+        late: where the next span begins at the same instant, it has to give that step too.
     """
 
     until: int
@@ -45,6 +48,7 @@ class Carry:
     log: pl.DataFrame | None = None
     seen: pl.DataFrame | None = None
     next_row_id: int = 0
+    corrected: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class Engine(Protocol):
             The view.
         silver : frame
             New rows, whenever they count: of a row that counted before the carry's instant the steps before that
-            are not given, as what else counted then is not known any more.
+            are not given, as what else counted then is not known any more. Its entity gets one at the instant.
         carry : Carry or None
             What is remembered; None at the beginning.
         asked : Asked

@@ -17,7 +17,7 @@ from headrace.definitions.views import FeatureView
 from headrace.engines.base import Advanced, Asked, Carry, Computed, Known
 from headrace.engines.polars_carry import as_frame, between, coded, compacted, concatenated, from_frame, kept_rows
 from headrace.engines.polars_features import Plan, Slot, plans
-from headrace.engines.polars_order import GROUP, entities_of, numbers, ordered
+from headrace.engines.polars_order import GROUP, entities_of, numbered, numbers, ordered
 from headrace.engines.polars_rows import event_rows, key_columns
 from headrace.engines.polars_steps import EVENT_TIME, Block, Counted, Elements, counted, evaluate
 from headrace.engines.polars_types import to_polars
@@ -67,10 +67,11 @@ class PolarsEngine:
 
 def evaluated(view: FeatureView, arrived: Arrived, carry: Carry | None, asked: Asked) -> Computed:
     """The steps of all entities that have rows or state at hand."""
-    entities = entities_of(view, arrived.rows, carry)
+    entities = entities_of(view, arrived.rows, carry) if arrived.entities is None else numbered(arrived.entities)
     rows, group = ordered(view, arrived.rows, entities)
     work = _Work(view, plans(dict(view.features), rows.schema), asked)
-    pieces = _pieces(work, rows, group, entities, carry)
+    corrected = group[:0] if arrived.corrected is None else np.unique(numbers(arrived.corrected, entities))
+    pieces = _pieces(work, rows, group, entities, carry, corrected)
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, len(pieces))) as threads:
         done = list(threads.map(lambda piece: _computed(work, piece), pieces))
     return Computed(pl.concat([d.steps for d in done]), _carry(work, arrived, done), arrived.non_finite)
@@ -88,6 +89,11 @@ class Arrived:
         As of `Carry`.
     non_finite : mapping of str to int
         NaN and infinite values of the new rows, by column.
+    corrected : frame, optional
+        The keys of entities that get a step where the span begins, whether something of them begins or ends there
+        or not.
+    entities : frame, optional
+        The keys of all entities that rows and the carry are of, each once, where that is known.
     """
 
     rows: pl.DataFrame
@@ -95,6 +101,8 @@ class Arrived:
     seen: pl.DataFrame | None
     next_row_id: int
     non_finite: dict[str, int]
+    corrected: pl.DataFrame | None = None
+    entities: pl.DataFrame | None = None
 
 
 def arrived_rows(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, known: Known, since: int) -> Arrived:
@@ -124,13 +132,14 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Neighbouring entities, numbered from 0, with their rows, their carried elements and who was seen before."""
+    """Neighbouring entities, numbered from 0, with their rows and carried elements; those seen, and those corrected."""
 
     entities: pl.DataFrame
     rows: pl.DataFrame
     group: Ints
     carried: dict[str, Elements | None]
     seen: Ints
+    corrected: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +149,9 @@ class _Done:
     elements: dict[str, pl.DataFrame]
 
 
-def _pieces(work: _Work, rows: pl.DataFrame, group: Ints, entities: pl.DataFrame, carry: Carry | None) -> list[_Piece]:
+def _pieces(
+    work: _Work, rows: pl.DataFrame, group: Ints, entities: pl.DataFrame, carry: Carry | None, corrected: Ints
+) -> list[_Piece]:
     """Cut between entities, into pieces that stay in the processor's cache and keep every core busy."""
     carried = {plan.name: _carried_elements(plan, entities, carry) for plan in work.features if not plan.ordered}
     seen = numbers(carry.seen, entities) if carry is not None and carry.seen is not None else group[:0]
@@ -152,9 +163,9 @@ def _pieces(work: _Work, rows: pl.DataFrame, group: Ints, entities: pl.DataFrame
         mine = {name: between(elements, low, high) for name, elements in carried.items()}
         pieces.append(_Piece(
             entities[low:high].drop(GROUP), rows[first:last], group[first:last] - low, mine,
-            seen[(seen >= low) & (seen < high)] - low,
+            *(some[(some >= low) & (some < high)] - low for some in (seen, corrected)),
         ))  # fmt: skip
-    return pieces or [_Piece(entities.drop(GROUP), rows, group, carried, seen)]
+    return pieces or [_Piece(entities.drop(GROUP), rows, group, carried, seen, corrected)]
 
 
 def _carried_elements(plan: Plan, entities: pl.DataFrame, carry: Carry | None) -> Elements | None:
@@ -205,7 +216,7 @@ def _rows_of(column: pl.Series, row: Ints) -> pl.Series:
 
 
 def _steps(work: _Work, piece: _Piece, block: Block) -> pl.DataFrame:
-    first = _begun(work, piece, block) if work.asked.opening else piece.seen[:0]
+    first = _begun(work, piece, block) if work.asked.opening else piece.corrected
     axis, values = evaluate(block, work.features, work.asked.since, work.asked.horizon, first)
     times = pl.Series("valid_from", axis.time).cast(pl.Datetime("us", "UTC"))
     keys = _named_keys(work.view, piece.entities[pl.Series(axis.group)])
@@ -247,4 +258,5 @@ def _carry(work: _Work, arrived: Arrived, done: list[_Done]) -> Carry:
     """What the next span needs, of all pieces."""
     rows = pl.concat([d.rows for d in done])
     elements = {name: pl.concat([d.elements[name] for d in done]) for name in done[0].elements}
-    return Carry(work.asked.until, rows, elements, arrived.log, arrived.seen, arrived.next_row_id)
+    corrected = arrived.corrected if work.asked.until == work.asked.since else None
+    return Carry(work.asked.until, rows, elements, arrived.log, arrived.seen, arrived.next_row_id, corrected)

@@ -11,8 +11,9 @@ from headrace.engines.base import Advanced, Asked, Carry
 from headrace.engines.polars import KEPT, Arrived, evaluated
 from headrace.engines.polars_rows import ROW_ID, event_rows, key_columns
 from headrace.engines.polars_versions import change_rows
+from headrace.types import FOREVER
 
-_DEATH, _VISIBLE, _CHANGED = "_hr_death", "_hr_visible", "_hr_changed"
+_DEATH, _VISIBLE, _BEFORE = "_hr_death", "_hr_visible", "_hr_before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +24,12 @@ class _Split:
     carry: Carry | None
     others: Carry | None
     touched: pl.DataFrame
-    is_late: bool = False
-    """Whether rows count from an instant before the carry's at which, by the view's resolution, no step can be."""
 
 
 def advanced(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, asked: Asked, *, everyone: bool) -> Advanced:
     """Go on from a carry; see `headrace.engines.base.Engine.advance`."""
     split = (_changed_versions if view.mutable else _touched)(view, silver, carry, everyone=everyone)
-    computed = evaluated(view, split.arrived, split.carry, replace(asked, opening=asked.opening or split.is_late))
+    computed = evaluated(view, split.arrived, split.carry, asked)
     whole = computed.carry if split.others is None else _together(split.others, computed.carry)
     touched = _named(view, split.touched, computed.steps)
     return Advanced(computed.steps, whole, computed.carry.elements, touched, computed.non_finite)
@@ -51,13 +50,14 @@ def _touched(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, *, ev
     touched = _entities(view, rows)
     if carry is None:
         return _Split(Arrived(rows, None, None, 0, dirty), None, None, touched)
-    is_late = bool(view.resolution_us and (rows[_VISIBLE] < carry.until).any())
-    rows = rows.with_columns(_not_before(_seen_from(view, carry), _VISIBLE))
+    late = rows.filter(_counted_before(view, carry, _VISIBLE))
     mine, others = (carry, None) if everyone else _by_entity(carry, touched, view)
     if mine.rows is not None:
         kept = mine.rows.with_columns(pl.lit(value=True).alias(KEPT))
         rows = pl.concat([kept, rows], how="vertical_relaxed")
-    return _Split(Arrived(rows, None, None, 0, dirty), mine, others, touched, is_late)
+    corrected = _either(_entities(view, late), mine.corrected)
+    alone = None if everyone or not view.entity_keys else touched
+    return _Split(Arrived(rows, None, None, 0, dirty, corrected, alone), mine, others, touched)
 
 
 def _changed_versions(view: FeatureView, silver: pl.DataFrame, carry: Carry | None, *, everyone: bool) -> _Split:
@@ -69,16 +69,17 @@ def _changed_versions(view: FeatureView, silver: pl.DataFrame, carry: Carry | No
     arrived = Arrived(rows, versions.log, seen, versions.next_row_id, versions.non_finite)
     if carry is None or carry.rows is None or carry.seen is None:
         return _Split(arrived, None, None, _entities(view, rows))
-    rows = _with_changes(rows, carry.rows, carry)
+    news = _news(rows, carry.rows, carry.next_row_id)
+    wanted, late = _entities(view, news), _entities(view, news.filter(_is_late(view, carry)))
     seen = pl.concat([carry.seen, seen], how="vertical_relaxed").unique()
-    news = rows.filter(_CHANGED)
-    wanted = _entities(view, news)
-    rows = rows.drop(_CHANGED)
     if everyone:
-        return _Split(replace(arrived, rows=rows, seen=seen), replace(carry, elements={}), None, wanted)
+        arrived = replace(arrived, seen=seen, corrected=_either(late, carry.corrected))
+        return _Split(arrived, replace(carry, elements={}), None, wanted)
     (own, rest), (seen_own, seen_rest) = _parted(rows, wanted, keys), _parted(seen, wanted, keys)
-    others = Carry(carry.until, rest.drop(KEPT), {}, None, seen_rest)
-    return _Split(replace(arrived, rows=own, seen=seen_own), Carry(carry.until, seen=seen_own), others, wanted)
+    before, others_before = (None, None) if carry.corrected is None else _parted(carry.corrected, wanted, keys)
+    others = Carry(carry.until, rest.drop(KEPT), {}, None, seen_rest, corrected=others_before)
+    arrived = replace(arrived, rows=own, seen=seen_own, corrected=_either(late, before))
+    return _Split(arrived, Carry(carry.until, seen=seen_own), others, wanted)
 
 
 def forgotten(view: FeatureView, carry: Carry, entities: pl.DataFrame) -> Carry:
@@ -94,38 +95,50 @@ def _entities(view: FeatureView, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(keys).unique() if keys else rows.select(ROW_ID).head(1)
 
 
-def _with_changes(rows: pl.DataFrame, before: pl.DataFrame, carry: Carry) -> pl.DataFrame:
-    """Versions, and whether something of each is news; what is news counts from the carry's instant at the earliest."""
-    old = before.select(ROW_ID, pl.col(_DEATH).alias("_hr_before"))
-    joined = rows.join(old, on=ROW_ID, how="left", maintain_order="left")
-    new, ended = pl.col(ROW_ID) >= carry.next_row_id, (pl.col("_hr_before") != pl.col(_DEATH)).fill_null(value=False)
-    return joined.with_columns(
-        pl.when(new).then(_not_before(carry.until, _VISIBLE)).otherwise(_VISIBLE).alias(_VISIBLE),
-        pl.when(ended | new).then(_not_before(carry.until, _DEATH)).otherwise(_DEATH).alias(_DEATH),
-        (new | ended).alias(_CHANGED),
-    ).drop("_hr_before")
+def _news(rows: pl.DataFrame, before: pl.DataFrame, next_row_id: int) -> pl.DataFrame:
+    """The versions of which something is news: new ones, and those with another end than `before`, in `_BEFORE`."""
+    new_or_ended = rows.filter((pl.col(ROW_ID) >= next_row_id) | (pl.col(_DEATH) < FOREVER))
+    old = before.join(new_or_ended, on=ROW_ID, how="semi").select(ROW_ID, pl.col(_DEATH).alias(_BEFORE)).unique(ROW_ID)
+    joined = new_or_ended.join(old, on=ROW_ID, how="left", maintain_order="left")
+    return joined.filter((pl.col(ROW_ID) >= next_row_id) | (pl.col(_BEFORE) != pl.col(_DEATH)))
 
 
-def _seen_from(view: FeatureView, carry: Carry) -> int:
-    """From when on news are seen that come late: the carry's instant, or the last before it at which values change."""
-    return carry.until - carry.until % (view.resolution_us or 1)
+def _is_late(view: FeatureView, carry: Carry) -> pl.Expr:
+    """Which versions that are news change what is told of the time before the carry's instant.
 
-
-def _not_before(instant: int, column: str) -> pl.Expr:
-    """A time, or the instant if it is earlier.
-
-    Of the time before a carry's instant only what is merged is known: a step there would tell of the new rows alone.
+    One that had ended before it began is nothing, then and now: unless it has been told of before its end was known.
     """
-    return pl.max_horizontal(column, pl.lit(instant, dtype=pl.Int64)).alias(column)
+    counted = pl.col(_VISIBLE) < pl.coalesce(_BEFORE, _DEATH)
+    is_new = pl.col(_BEFORE).is_null()
+    return counted & _counted_before(view, carry, _VISIBLE) & (is_new | _counted_before(view, carry, _DEATH))
+
+
+def _counted_before(view: FeatureView, carry: Carry, column: str) -> pl.Expr:
+    """Whether a time, at the view's resolution, is before the carry's instant.
+
+    Of that time only what is merged is known: a step there would tell of the new rows alone. So there is none, and
+    the entity gets one at the instant itself instead.
+    """
+    return pl.col(column) <= (carry.until - 1) // (view.resolution_us or 1) * (view.resolution_us or 1)
+
+
+def _either(one: pl.DataFrame, other: pl.DataFrame | None) -> pl.DataFrame:
+    """The entities of both."""
+    return one if other is None else pl.concat([one, other], how="vertical_relaxed").unique()
 
 
 def _by_entity(carry: Carry, wanted: pl.DataFrame, view: FeatureView) -> tuple[Carry, Carry]:
     """What is carried of some entities, and of the others."""
     keys = key_columns(view)
-    rows = (None, None) if carry.rows is None else _parted(carry.rows, wanted, keys)
+    rows, corrected = (
+        (None, None) if frame is None else _parted(frame, wanted, keys) for frame in (carry.rows, carry.corrected)
+    )
     elements = {name: _parted(frame, wanted, keys) for name, frame in carry.elements.items()}
-    mine = replace(carry, rows=rows[0], elements={name: pair[0] for name, pair in elements.items()})
-    return mine, replace(carry, rows=rows[1], elements={name: pair[1] for name, pair in elements.items()})
+    mine, others = (
+        replace(carry, rows=rows[i], elements={n: pair[i] for n, pair in elements.items()}, corrected=corrected[i])
+        for i in (0, 1)
+    )
+    return mine, others
 
 
 def _parted(frame: pl.DataFrame, wanted: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -139,14 +152,16 @@ def _parted(frame: pl.DataFrame, wanted: pl.DataFrame, keys: list[str]) -> tuple
 
 
 def _together(one: Carry, other: Carry) -> Carry:
-    """What is carried of both's entities."""
+    """What is carried of both's entities, from the instant of the second on."""
     rows = [frame for frame in (one.rows, other.rows) if frame is not None]
     elements = {
         name: pl.concat([one.elements[name], frame], how="vertical_relaxed") if name in one.elements else frame
         for name, frame in other.elements.items()
     }
     seen = [frame for frame in (one.seen, other.seen) if frame is not None]
+    still = [each.corrected for each in (one, other) if each.corrected is not None and each.until == other.until]
     return Carry(
         other.until, pl.concat(rows, how="vertical_relaxed") if rows else None, elements, other.log,
         pl.concat(seen, how="vertical_relaxed").unique() if seen else None, other.next_row_id,
+        pl.concat(still, how="vertical_relaxed") if still else None,
     )  # fmt: skip

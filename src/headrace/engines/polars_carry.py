@@ -11,6 +11,8 @@ from headrace.engines.polars_features import Plan
 from headrace.engines.polars_steps import EVENT_TIME, Block, Counted, Elements
 from headrace.timeline.arrays import Bools, Ints
 from headrace.timeline.axis import Intervals
+from headrace.timeline.sorting import together
+from headrace.types import FOREVER
 
 
 def kept_rows(block: Block, plans: list[Plan], until: int) -> Bools:
@@ -31,6 +33,14 @@ def _best(block: Block, rows: Counted, until: int, n: int, *, newest: bool) -> I
     alive = rows.when.end >= until  # an end at the instant itself makes a step in the next span
     row, end = rows.row[alive], rows.when.end[alive]
     start = np.maximum(rows.when.start[alive], until - 1)
+    common = (start == until - 1) & (end == FOREVER)  # nearly all of most views: one interval, which takes no sorting
+    if not common.any() or common.all():
+        return _best_of(block, row, start, end, n, newest=newest)
+    parts = [_best_of(block, row[some], start[some], end[some], n, newest=newest) for some in (common, ~common)]
+    return np.concatenate(parts)
+
+
+def _best_of(block: Block, row: Ints, start: Ints, end: Ints, n: int, *, newest: bool) -> Ints:
     order = _by_interval(block.group[row], start, end, newest=newest)
     row, start, end = row[order], start[order], end[order]
     group = block.group[row]
@@ -59,14 +69,7 @@ def compacted(plan: Plan, elements: Elements, until: int) -> Elements:
     group, end = elements.when.group[alive], elements.when.end[alive]
     start = np.maximum(elements.when.start[alive], until - 1)
     payload = {name: column[alive] for name, column in elements.payload.items()}
-    apart = [payload[name] for name in aggregate.discriminators]
-    columns = [*reversed(apart), end, start, group]
-    order = np.lexsort(columns)
-    fresh = np.zeros(len(order), dtype=bool)
-    fresh[:1] = True
-    for column in columns:
-        ordered = column[order]
-        fresh[1:] |= ordered[1:] != ordered[:-1]
+    order, fresh = together([group, start, end, *(payload[name] for name in aggregate.discriminators)])
     into = np.empty(len(order), dtype=np.int64)
     into[order] = np.cumsum(fresh) - 1
     heads = order[fresh]

@@ -23,8 +23,12 @@ def entities_of(view: FeatureView, rows: pl.DataFrame, carry: Carry | None) -> p
     if carry is not None:
         frames += [frame.select(keys) for frame in carry.elements.values()]
         frames += [] if carry.seen is None else [carry.seen]
-    unique = pl.concat([frame.unique() for frame in frames], how="vertical_relaxed").unique().sort(keys)
-    return unique.with_row_index(GROUP).with_columns(pl.col(GROUP).cast(pl.Int64))
+    return numbered(pl.concat([frame.unique() for frame in frames], how="vertical_relaxed").unique())
+
+
+def numbered(entities: pl.DataFrame) -> pl.DataFrame:
+    """The keys of entities, each once, sorted, with their numbers."""
+    return entities.sort(entities.columns).with_row_index(GROUP).with_columns(pl.col(GROUP).cast(pl.Int64))
 
 
 def numbers(frame: pl.DataFrame, entities: pl.DataFrame) -> Ints:
