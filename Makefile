@@ -8,6 +8,8 @@ FEAST := .venv-feast
 FEAST_STAMP := $(FEAST)/.feast-installed
 SPARK := .venv-spark
 SPARK_STAMP := $(SPARK)/.spark-installed
+BYTEWAX := .venv-bytewax
+BYTEWAX_STAMP := $(BYTEWAX)/.bytewax-installed
 UV := $(shell command -v uv 2>/dev/null)
 CODE := src tests $(wildcard benchmarks) $(wildcard data_platform)
 TYPED := src tests $(wildcard data_platform)
@@ -48,7 +50,7 @@ bench-feast: $(STAMP) $(FEAST_STAMP) ## Run the benchmarks that have Feast besid
 	$(BIN)/headrace bench materialize $(ARGS)
 	$(BIN)/headrace bench get $(ARGS)
 
-bench-stream: $(STAMP) $(SPARK_STAMP) ## Run the stream benchmark with Spark beside; needs a JDK, Maven and Redis.
+bench-stream: $(STAMP) $(SPARK_STAMP) $(BYTEWAX_STAMP) ## Run the stream benchmark with Spark and Bytewax beside; needs a JDK, Maven and Redis.
 	$(BIN)/headrace bench stream $(ARGS)
 
 stack-up: $(STAMP) ## Start Kafka and Redis without Docker; data and logs in .stack. With it: docker compose up
@@ -62,7 +64,7 @@ stack-status: $(STAMP) ## Say which of them run and answer.
 
 install: $(STAMP) ## Make .venv from the lock file.
 
-lock: $(STAMP) ## Write requirements.lock again, with the newest versions that pyproject.toml allows; Feast's too.
+lock: $(STAMP) ## Write requirements.lock again, with the newest versions that pyproject.toml allows; the peers' too.
 	$(or $(UV),$(BIN)/uv) --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(or $(UV),$(BIN)/uv) pip compile --quiet --upgrade --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --all-extras --group dev \
@@ -73,9 +75,12 @@ lock: $(STAMP) ## Write requirements.lock again, with the newest versions that p
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(or $(UV),$(BIN)/uv) pip compile --quiet --upgrade --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --output-file benchmarks/stream_peers/spark-requirements.lock benchmarks/stream_peers/spark-requirements.in
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(or $(UV),$(BIN)/uv) pip compile --quiet --upgrade --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --only-binary :all: \
+	  --output-file benchmarks/stream_peers/bytewax-requirements.lock benchmarks/stream_peers/bytewax-requirements.in
 
 clean: ## Remove the environment, caches and build output.
-	rm -rf $(VENV) $(FEAST) $(SPARK) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(FEAST) $(SPARK) $(BYTEWAX) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The package itself is built with the back end from the lock file: nothing is fetched without a hash.
@@ -109,4 +114,13 @@ else
 endif
 	mvn -B -q -f benchmarks/stream_peers/spark-jars.xml dependency:copy-dependencies -DincludeScope=runtime \
 	  -DoutputDirectory=$(abspath $(SPARK))/jars
+	@touch $@
+
+$(BYTEWAX_STAMP): benchmarks/stream_peers/bytewax-requirements.lock
+	test -x $(BYTEWAX)/bin/python || $(PYTHON) -m venv $(BYTEWAX)
+ifneq ($(UV),)
+	$(UV) pip install --quiet --python $(BYTEWAX)/bin/python --require-hashes -r $<
+else
+	$(BYTEWAX)/bin/python -m pip install --quiet --require-hashes -r $<
+endif
 	@touch $@

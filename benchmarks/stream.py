@@ -1,10 +1,10 @@
 """Streams: catching up with a backlog beside Spark and Bytewax, keeping up with 5M events a minute, starting again.
 
 Everything runs on this machine: the broker, the store, the producer and the stream. The ratio is that of events a
-second of processor time, ours over the best Spark's, for the same sliding windows on the same topic. Spark reads the
+second of processor time, ours over the best peer's, for the same sliding windows on the same topic. Spark reads the
 backlog both as one batch, which suits it best, and in batches of a million events, as a stream would; it is measured
-warm and with its default state store. Ours is measured with its start. Ours also drops copies by id, judges each record
-by a contract, and serves from Redis.
+warm and with its default state store. Bytewax reads the first half million, as its windows are Python's. Ours is
+measured with its start. Ours also drops copies by id, judges each record by a contract, and serves from Redis.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import polars as pl
 
 from benchmarks.harness import ROOT, Line, scratch
 from benchmarks.redis_servers import redis_server
+from benchmarks.stream_peers import comparing
 from benchmarks.stream_peers.events import Pings
 from benchmarks.stream_peers.producing import produce
+from benchmarks.stream_peers.run import INSTALL, SPARK, beginning, peers
 from benchmarks.streaming.keeping_up import kept_up
 from benchmarks.streaming.project import SPEED, Used, project, run_until_idle
 from benchmarks.streaming.restarting import restarted
@@ -32,7 +34,6 @@ from headrace.types import SECOND
 EVENTS: Final = 10_000_000
 RATE: Final = 83_333
 KEYS: Final = 1_000_000
-SPARK: Final = ROOT / ".venv-spark" / "bin" / "python"
 SPARK_BATCHES: Final = {"spark, one batch": 0, "spark, batches of 1M": 1_000_000}
 _IN_MEMORY: Final = "org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider"
 _HOP: Final = 30 * SECOND
@@ -52,25 +53,29 @@ def run(scale: float = 1.0, rounds: int = 1) -> Line:
         produce(kafka.bootstrap, "gps", n, Pings(duplicated_share=0))
         platform = project(root / "catching", kafka.bootstrap, f"{online}/0", SPEED)
         ours = run_until_idle(root / "catching")
-        sparks = _sparks(kafka.bootstrap, root, n)
-        checked = [_equal(platform, root / name, n) for name in sparks]
+        said, missing = _sparks(kafka.bootstrap, root, n)
+        checked = [_equal(platform, root / name, n) for name in said]
+        python, lacking = _bytewax(kafka.bootstrap, root, n)
+        checked += [_equal_to_polars(kafka.bootstrap, root / name) for name in python]
+        said, missing = said | python, [*missing, *lacking]
         delete_topic(kafka.bootstrap, "gps")
         live = kept_up(root / "keeping", kafka.bootstrap, f"{online}/1", max(25.0, 180.0 * scale), RATE)
         delete_topic(kafka.bootstrap, "gps")
         again = restarted(root / "again", kafka.bootstrap, f"{online}/2", max(10_000, int(KEYS * scale)))
-    return _line(n, ours, sparks, live, again, checked)
+    return _line(n, ours, said, missing, live, again, checked)
 
 
 def _line(
     n: int,
     ours: Used,
-    sparks: dict[str, dict[str, Any]],
+    peers_said: dict[str, dict[str, Any]],
+    missing: list[str],
     live: dict[str, Any],
     again: dict[str, Any],
     checked: list[tuple[bool, int]],
 ) -> Line:
     mine = n / ours.cpu_seconds
-    theirs = {name: said["events"] / said["cpu_seconds"] for name, said in sparks.items()}
+    theirs = {name: said["events"] / said["cpu_seconds"] for name, said in peers_said.items()}
     ratio = mine / max(theirs.values()) if theirs else None
     met = bool(
         (ratio or 0) >= 2
@@ -81,23 +86,32 @@ def _line(
     extra = {
         "events": n, "events_per_second": n / ours.seconds, "compared": sum(n_compared for _, n_compared in checked),
         "load": os.getloadavg()[0],
-        "peers_missing": "" if sparks else "make bench-stream",
-        "peers_events_per_second": {name: said["events"] / said["seconds"] for name, said in sparks.items()},
+        "peers_missing": "; ".join(missing),
+        "peers_events": {name: said["events"] for name, said in peers_said.items()},
+        "peers_events_per_second": {name: said["events"] / said["seconds"] for name, said in peers_said.items()},
         **live, **again,
     }  # fmt: skip
     return Line(
         "stream", "events per CPU-second", mine, theirs, ratio,
-        "2x the best Spark per CPU-second; 83.3k events/s, p99 freshness under 2 s; restart with 1M keys under 10 s",
+        "2x the best peer per CPU-second; 83.3k events/s, p99 freshness under 2 s; restart with 1M keys under 10 s",
         met, all(is_equal for is_equal, _ in checked), ours.peak_rss_mb,
-        {name: said["peak_rss_mb"] for name, said in sparks.items()}, extra,
+        {name: said["peak_rss_mb"] for name, said in peers_said.items()}, extra,
     )  # fmt: skip
 
 
-def _sparks(bootstrap: str, root: Path, n: int) -> dict[str, dict[str, Any]]:
-    """What Spark says of the same topic and windows, by how it reads; nothing where it is not installed."""
+def _sparks(bootstrap: str, root: Path, n: int) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """What Spark says of the same topic and windows, by how it reads; or why it says nothing."""
     if not SPARK.exists():
-        return {}
-    return {name: _spark(bootstrap, root / name, n, batch) for name, batch in SPARK_BATCHES.items()}
+        return {}, [f"spark: no {SPARK.relative_to(ROOT)}; to install it: {INSTALL}"]
+    return {name: _spark(bootstrap, root / name, n, batch) for name, batch in SPARK_BATCHES.items()}, []
+
+
+def _bytewax(bootstrap: str, root: Path, n: int) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The same of Bytewax."""
+    said = peers(bootstrap, "gps", n, ("bytewax",), root)
+    if "missing" in said["bytewax"]:
+        return {}, [f"bytewax: {said['bytewax']['missing']}"]
+    return said, []
 
 
 def _spark(bootstrap: str, folder: Path, n: int, batch_events: int) -> dict[str, Any]:
@@ -127,3 +141,10 @@ def _equal(platform: Any, folder: Path, n: int) -> tuple[bool, int]:
         same = (found["speed__n_5m"] == theirs["count"]) & near
         compared, different = compared + len(ids), different + len(ids) - int(same.fill_null(value=False).sum())
     return different == 0 and compared > 0, compared
+
+
+def _equal_to_polars(bootstrap: str, folder: Path) -> tuple[bool, int]:
+    """Whether all windows of the beginning that was read are those that Polars makes of the same messages."""
+    found = comparing.written(folder)
+    ends = beginning(comparing.heads(bootstrap, "gps"))
+    return comparing.is_equal(found, comparing.expected(bootstrap, "gps", ends)), found.height

@@ -19,11 +19,7 @@ from benchmarks.stream_peers.comparing import heads
 
 SPARK: Final = ROOT / ".venv-spark" / "bin" / "python"
 BYTEWAX: Final = ROOT / ".venv-bytewax" / "bin" / "python"
-INSTALL: Final = {
-    SPARK: "make bench-stream",
-    BYTEWAX: "python -m venv .venv-bytewax && .venv-bytewax/bin/pip install --require-hashes "
-    "-r benchmarks/stream_peers/bytewax-requirements.lock",
-}
+INSTALL: Final = "make bench-stream"
 BYTEWAX_EVENTS: Final = 500_000
 WARM_EVENTS: Final = 200_000
 RUNS: Final[dict[str, dict[str, Any]]] = {
@@ -75,7 +71,7 @@ def peers(
         for name in only:
             python = BYTEWAX if name == "bytewax" else SPARK
             if not python.exists():
-                found[name] = {"missing": f"no {python.relative_to(ROOT)}; to install it: {INSTALL[python]}"}
+                found[name] = {"missing": f"no {python.relative_to(ROOT)}; to install it: {INSTALL}"}
                 continue
             asked = {"bootstrap": bootstrap, "topic": topic, "results": str(kept / name.replace(" ", "-"))}
             found[name] = _run(python, name, asked | _reach(name, held) | RUNS[name])

@@ -45,7 +45,10 @@ class RegistryDecoder:
             import_module(self._form.LIBRARY)
         except ModuleNotFoundError as error:
             package = self._form.LIBRARY.rpartition(".")[2]
-            raise StreamError(f"Messages of {form} need the library {package}: pip install {package}.") from error
+            raise StreamError(
+                f"Messages of {form} need the library {package}, which is not installed: "
+                f"pip install 'headrace[{form}]'."
+            ) from error
 
     def __call__(self, values: Sequence[bytes | None]) -> list[bytes | None]:
         """Decode values, in order; a null stays null.
