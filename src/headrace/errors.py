@@ -19,7 +19,8 @@
     ├── StreamError            a stream can't be read, or what it writes to can't be written
     │   ├── AgedOutError       records that are still to be read are not kept any more
     │   ├── FencedError        another process took over what this one was streaming
-    │   └── StateError         what a stream remembers does not fit what it finds
+    │   ├── StateError         what a stream remembers does not fit what it finds
+    │   └── UnreachableError   the brokers can't be reached: it passes by itself
     ├── AuditError             a candidate failed its audit: nobody can read it
     ├── HeldError              a view is held since a rollback: nothing is published until its release
     ├── VersionGoneError       a version's files were removed by vacuum
@@ -133,6 +134,10 @@ class FencedError(StreamError):
 
 class StateError(StreamError):
     """What a stream remembers does not fit what it finds: definitions, offsets or files have changed under it."""
+
+
+class UnreachableError(StreamError):
+    """A log's brokers can't be reached now: it may be over in a moment, and nothing has to be changed for it."""
 
 
 class AuditError(HeadraceError):

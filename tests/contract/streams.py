@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]  # it is there
 
 from data_platform.stack.topics import create_topic, delete_records
@@ -52,6 +53,7 @@ class KafkaLog(Log):
         self.topic = f"contract-{uuid.uuid4().hex[:12]}"
         create_topic(bootstrap, self.topic, partitions=2, append_time=append_time)
         self._producer = self._produces()
+        self._asking: dict[str, Consumer] = {}
 
     def name(self, partition: int) -> str:
         return f"{self.topic}/{partition}"
@@ -67,6 +69,23 @@ class KafkaLog(Log):
         producer.produce(self.topic, b"never", partition=partition)
         producer.flush()
         producer.abort_transaction()
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait for the marks that end transactions: the brokers write them a little after they say that it ended."""
+        deadline = time.monotonic() + 20
+        while self._heads("read_committed") != self._heads("read_uncommitted"):
+            assert time.monotonic() < deadline, f"a transaction on {self.topic} has not ended"
+            time.sleep(0.01)
+
+    def _heads(self, isolation: str) -> dict[int, int]:
+        if isolation not in self._asking:
+            settings = {"group.id": "contract", "isolation.level": isolation, "log_level": 2}
+            self._asking[isolation] = Consumer({"bootstrap.servers": self.bootstrap, **settings})
+        asking = self._asking[isolation]
+        partitions = asking.list_topics(self.topic, timeout=20).topics[self.topic].partitions
+        at_the_end = [TopicPartition(self.topic, number, -1) for number in partitions]
+        return {found.partition: found.offset for found in asking.offsets_for_times(at_the_end, timeout=20)}
 
     def _produces(self) -> Producer:
         return Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 0, "log_level": 2})

@@ -17,7 +17,7 @@ from polars.testing import assert_frame_equal
 import headrace as hr
 from data_platform.stack.kafka import KafkaServer
 from data_platform.stack.topics import create_topic, delete_topic
-from headrace.errors import AgedOutError, SettingsError, StreamError
+from headrace.errors import AgedOutError, SettingsError, StreamError, UnreachableError
 from headrace.platform.quarantine import replay_quarantine
 from tests.contract.streams import KafkaLog
 from tests.following import Followed
@@ -251,12 +251,13 @@ def test_a_broker_that_goes_is_waited_for(kafka_home: Path, tmp_path: Path) -> N
         assert "can't be reached" in away
         assert "is there again" in back
         kafka.stop()
-        with pytest.raises(StreamError, match="can't be reached"):
+        with pytest.raises(UnreachableError, match="can't be reached"):
             project.follow()
         kafka.start()
         assert project.follow().ingested.batches == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_killed_again_and_again_while_records_come(tmp_path: Path, topic: Topic) -> None:
     rows = [*pings(range(60), seen=None), ping(60, lat=95), "{torn", *pings(range(5), seen="2026-01-05T11:00:00Z")]

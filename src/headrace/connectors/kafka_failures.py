@@ -6,7 +6,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-from headrace.errors import StreamError
+from headrace.errors import StreamError, UnreachableError
 
 PASSING: Final = frozenset({
     "_ALL_BROKERS_DOWN", "_DESTROY_BROKER", "_NOENT", "_RESOLVE", "_TIMED_OUT", "_TIMED_OUT_QUEUE", "_TRANSPORT",
@@ -29,7 +29,7 @@ def passes(error: KafkaError) -> bool:
 
 
 def failure(doing: str, location: str, error: KafkaError, reason: str = "") -> StreamError:
-    """The error to raise.
+    """The error to raise; an `UnreachableError` where nothing but patience is asked for.
 
     Parameters
     ----------
@@ -44,11 +44,11 @@ def failure(doing: str, location: str, error: KafkaError, reason: str = "") -> S
     """
     if passes(error):
         why = f" ({reason})" if reason else f" ({error.str()})"
-        hint = (
-            f"its brokers can't be reached{why}. Check that they are running, and their addresses in the setting "
-            "`kafka`; it goes on where it stopped when it is started again"
+        return UnreachableError(
+            f"Can't {doing} {location}: its brokers can't be reached{why}. Check that they are running, and their "
+            "addresses in the setting `kafka`; it goes on where it stopped when it is started again."
         )
-    elif error.name() in _NO_ACCESS:
+    if error.name() in _NO_ACCESS:
         hint = f"it is not allowed: {error.str()}. Check the user, the password and the rights on the topic"
     else:
         hint = f"it says: {error.str()} ({error.name()})"

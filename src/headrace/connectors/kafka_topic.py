@@ -11,8 +11,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # it is there
 
 from headrace.connectors.kafka_failures import failure, passes
+from headrace.connectors.kafka_options import refuse_own, refused
 from headrace.connectors.streams import Bounds
-from headrace.errors import AgedOutError, SettingsError, StreamError
+from headrace.errors import AgedOutError, StreamError
 
 T = TypeVar("T")
 
@@ -63,8 +64,7 @@ class KafkaTopic:
     """
 
     def __init__(self, bootstrap: str, topic: str, options: Mapping[str, str], reach_seconds: float) -> None:
-        if own := sorted(OURS.keys() & options.keys()):
-            raise SettingsError(f"kafka: the option {own[0]} is headrace's own. Leave it out.")
+        refuse_own(options, OURS)
         self.name = topic
         self.location = f"topic '{topic}' of Kafka at {bootstrap}"
         self._options = {"bootstrap.servers": bootstrap, **_SILENT, **options}
@@ -195,7 +195,7 @@ class KafkaTopic:
         try:
             return client({**settings, "error_cb": self._noted})
         except (KafkaException, ValueError, TypeError) as error:
-            raise SettingsError(f"kafka: {error}. Check the address and the options of its brokers.") from error
+            raise refused(error, self._options) from None  # the cause would show them
 
     def _noted(self, error: KafkaError) -> None:
         if error.name() != "_ALL_BROKERS_DOWN":  # which says less than what comes before it

@@ -158,7 +158,7 @@ def follow(
     pace = Pace(until_idle, reset, epoch_seconds, most_rows, stop, tell)
     intake = Intake(context, source, counts, pace)
     settings = context.settings
-    stream = open_stream(source, context.root, settings.kafka, schema_registry=settings.schema_registry)
+    stream = open_stream(source, context.root, settings.kafka, settings.kafka_options, settings.schema_registry)
     with follower_turn(context.lake, source.name), closing(stream):
         head = intake.head() or Head()
         for taken in Tail(stream, location, pace).epochs(head.positions):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from headrace.errors import SettingsError, UnknownNameError
+from headrace.platform import kafka_settings
 
 FILE_NAME = "headrace.toml"
 _SECRET_PARAMETERS = {"password", "passwd", "pwd", "secret", "token", "secret_access_key", "aws_secret_access_key"}
@@ -39,6 +40,8 @@ class Settings:
         A YAML file with definitions, relative to the project; empty for none.
     kafka : str
         The brokers that topics are read from: ``host:9092,…``; empty for none.
+    kafka_options : mapping of str to str
+        librdkafka's, such as ``security.protocol``. Those of the environment are added to those of the file.
     schema_registry : str
         The URL of a schema registry, for topics of Avro or Protobuf; empty for none.
     stream_sinks : str
@@ -53,6 +56,7 @@ class Settings:
     module: str = ""
     yaml: str = ""
     kafka: str = ""
+    kafka_options: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may hold a password
     schema_registry: str = ""
     stream_sinks: str = "online"
 
@@ -87,13 +91,16 @@ def read_settings(root: Path, environment: Mapping[str, str]) -> Settings:
     """
     file = root / FILE_NAME
     given = _read_file(file)
-    names = [field.name for field in fields(Settings)]
+    options = kafka_settings.options_of_file(file, given.pop(kafka_settings.NAME, {}))
+    options |= kafka_settings.options_of_text(environment.get(kafka_settings.VARIABLE, ""))
+    known = [setting.name for setting in fields(Settings)]
+    names = [name for name in known if name != kafka_settings.NAME]
     for key, value in given.items():
         if key not in names:
-            raise UnknownNameError.of("setting", key, names, str(file))
+            raise UnknownNameError.of("setting", key, known, str(file))
         _check_value(file, key, value)
-    settings = Settings(**{"name": root.resolve().name, **given})
-    overrides = {
+    settings = Settings(**{"name": root.resolve().name, **given}, kafka_options=options)
+    overrides: dict[str, Any] = {
         name: environment[f"HEADRACE_{name.upper()}"] for name in names if f"HEADRACE_{name.upper()}" in environment
     }
     settings = replace(settings, **overrides)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from headrace.connectors.streams import Bounds
 from headrace.definitions.locations import Files, Location
-from headrace.errors import StreamError
+from headrace.errors import AgedOutError, UnreachableError
 from headrace.platform.stream_landing import Taken
 
 if TYPE_CHECKING:
@@ -114,7 +114,12 @@ class Tail:
             ends = Taken(_nothing(), starts, starts)
             return ends if ends.moved(known) else None
         is_behind = any(found.head > starts[name] for name, found in bounds.items())
-        received = self._stream.poll(starts, self._most_rows, _GATHER_SECONDS if is_behind else _WAIT_SECONDS)
+        try:
+            received = self._stream.poll(starts, self._most_rows, _GATHER_SECONDS if is_behind else _WAIT_SECONDS)
+        except AgedOutError:
+            if self._is_missing(starts):
+                raise
+            return Taken(_nothing(), starts, dict(known))  # files went meanwhile that had been read
         behind = sum(max(0, self._heads.get(name, end) - end) for name, end in received.ends.items())
         return Taken(received.frame, starts, received.ends, behind)
 
@@ -128,6 +133,11 @@ class Tail:
             starts |= {name: at for name, at in known.items() if name not in bounds and self._is_missed(name, at)}
         self._heads |= {name: found.head for name, found in bounds.items()}
         return starts
+
+    def _is_missing(self, starts: Mapping[str, int]) -> bool:
+        """Whether what is wrong is not only that partitions went that were read."""
+        gone = starts.keys() - self._stream.bounds().keys()
+        return not gone or any(self._is_missed(name, starts[name]) for name in gone)
 
     def _is_missed(self, name: str, position: int) -> bool:
         """Whether a partition that is gone should be there: asking for it says what is wrong.
@@ -143,8 +153,8 @@ class Tail:
         while not self._pace.stop():
             try:
                 answer = ask()
-            except StreamError as error:
-                if self._pace.until_idle or not _may_pass(error):
+            except UnreachableError as error:
+                if self._pace.until_idle:
                     raise
                 if not self._is_waiting:
                     self._pace.tell(f"{error} Waiting for it.")
@@ -174,15 +184,3 @@ def _nothing() -> pl.DataFrame:
     from headrace.connectors.streams import RECEIVED
 
     return pl.DataFrame(schema=RECEIVED)
-
-
-def _may_pass(error: StreamError) -> bool:
-    """Whether the log is only out of reach: its library said so, and asks for nothing but patience."""
-    try:
-        from confluent_kafka import KafkaException
-    except ModuleNotFoundError:
-        return False
-    from headrace.connectors.kafka_failures import passes
-
-    cause = error.__cause__
-    return isinstance(cause, KafkaException) and passes(cause.args[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def project(root: Path, name: str) -> Path:
     return root
 
 
-def load(root: Path, **settings: str) -> Definitions:
+def load(root: Path, **settings: Any) -> Definitions:
     return load_definitions(root, Settings("p", **{"module": "features", **settings}))
 
 

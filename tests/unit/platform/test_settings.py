@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,9 @@ def test_definitions_in_yaml_alone_need_no_module(root: Path) -> None:
 
 
 def test_each_setting_can_come_from_the_environment(root: Path) -> None:
-    values = {name: f"{name}-value" for name in ("name", "lake", "online", "registry", "module", "yaml")}
+    values: dict[str, Any] = {
+        name: f"{name}-value" for name in ("name", "lake", "online", "registry", "module", "yaml")
+    }
     variables = {f"HEADRACE_{name.upper()}": value for name, value in values.items()}
     assert settings_of(root, 'lake = "./other"', **variables) == Settings(**values)
 
@@ -89,3 +92,56 @@ def test_a_folder_without_settings_is_no_project(root: Path, name: str) -> None:
     (root / "file").touch()
     with pytest.raises(SettingsError, match=r"is no headrace project: there is no headrace.toml.*headrace init"):
         read_settings(root.parent / name, {})
+
+
+SECURED = """
+kafka = "host:9092"
+
+[kafka_options]
+"security.protocol" = "SASL_SSL"
+"fetch.min.bytes" = 10
+"enable.ssl.certificate.verification" = true
+"""
+
+
+def test_options_of_kafka_are_a_table_and_the_environment_adds_to_it(root: Path) -> None:
+    from_file = {
+        "security.protocol": "SASL_SSL", "fetch.min.bytes": "10", "enable.ssl.certificate.verification": "true"
+    }  # fmt: skip
+    settings = settings_of(root, SECURED)
+    assert settings.kafka == "host:9092"
+    assert settings.kafka_options == from_file
+    wanted = {**from_file, "fetch.min.bytes": "1", "sasl.password": "a=b"}
+    for text in ("sasl.password=a=b; fetch.min.bytes = 1;", '{"sasl.password": "a=b", "fetch.min.bytes": 1}'):
+        settings = settings_of(root, SECURED, HEADRACE_KAFKA_OPTIONS=text)
+        assert settings.kafka_options == wanted
+        assert "a=b" not in repr(settings)
+
+
+@pytest.mark.parametrize("name", ["sasl.password", "ssl.key.password", "ssl.key.pem", "sasl.oauthbearer.client.secret"])
+def test_a_secret_option_in_the_file_is_refused_without_showing_it(root: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=rf"holds a secret, {name}.*HEADRACE_KAFKA_OPTIONS") as caught:
+        settings_of(root, f'[kafka_options]\n"{name}" = "hunter2"')
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('kafka_options = "security.protocol=SSL"', r"kafka_options is a table\. Write \[kafka_options\]"),
+        ("[kafka_options]\nsecurity.protocol = 'SSL'", r"security: a text.*Put names in quotes"),
+        ('[kafka_options]\n"client.id" = [1]', r"headrace\.toml: kafka_options, client\.id: a text"),
+    ],
+)
+def test_what_is_no_table_of_options_is_refused(root: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        settings_of(root, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["hunter2", "=hunter2", "a=b;hunter2", '{"sasl.password": "hunter2"', '{"a": ["hunter2"]}']
+)
+def test_options_in_the_environment_that_can_not_be_read_are_not_shown(root: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="HEADRACE_KAFKA_OPTIONS") as caught:
+        settings_of(root, "", HEADRACE_KAFKA_OPTIONS=text)
+    assert "hunter2" not in str(caught.value)
