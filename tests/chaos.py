@@ -3,8 +3,9 @@
 ``python -m tests.chaos --kills 200 --seed 1 --events 1000000``
 
 Pings with copies and disorder go into Kafka all the while. The stream is killed, stopped and continued, or asked to
-end; the broker is killed and started again; Redis is killed and comes back empty. At the end the stream reads the
-rest, and the online values and every step in the lake are compared with what the topic's own records say.
+end; the broker, which also takes its steps, is killed and started again; Redis is killed and comes back empty. At the
+end the stream reads the rest, and the online values and every step in the lake and on the views' topics are compared
+with what the source's own records say.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from data_platform.stack.redis import RedisServer
 from data_platform.stack.topics import create_topic
 from headrace.platform import Platform
 from headrace.types import SECOND
+from tests.step_topics import topic_steps
 from tests.streaming import ROOT, as_json, online, pings, project, streamed_steps, truth
 
 TOPIC = "gps"
@@ -48,13 +50,14 @@ class Tally:
     records: int = 0
     events: int = 0
     steps: Counter[str] = field(default_factory=Counter)
+    messages: Counter[str] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
     def is_clean(self) -> bool:
         """Whether nothing was lost, doubled or wrong."""
         wrong = ("lost", "doubled", "different")
-        return not any(counted[name] for counted in (self.steps, self.values) for name in wrong)
+        return not any(counted[name] for counted in (self.steps, self.messages, self.values) for name in wrong)
 
 
 def chaos(folder: Path, home: Path, kills: int, seed: int, events: int) -> Tally:
@@ -65,8 +68,9 @@ def chaos(folder: Path, home: Path, kills: int, seed: int, events: int) -> Tally
     try:
         create_topic(kafka.bootstrap, TOPIC, 3)
         platform = project(
-            folder / "p", stream=f'hr.Kafka("{TOPIC}")', kafka=kafka.bootstrap, online=redis.url, arrival=False
-        )
+            folder / "p", stream=f'hr.Kafka("{TOPIC}")', kafka=kafka.bootstrap, online=redis.url, arrival=False,
+            sinks="online, lake, kafka:city.",
+        )  # fmt: skip
         ended = threading.Event()
         sending = threading.Thread(target=_send, args=(kafka.bootstrap, events, seed, ended))
         sending.start()
@@ -146,6 +150,7 @@ def _recount(platform: Platform, folder: Path, tally: Tally) -> None:
         wanted = truth(defined, view, rows)
         final = wanted.filter(pl.col("valid_from").dt.epoch("us") < status.cut)
         _count_steps(streamed_steps(platform, view).select(wanted.columns), final, key, tally.steps)
+        _count_steps(topic_steps(platform, view, wanted.schema).select(wanted.columns), final, key, tally.messages)
         _count_values(platform, service, key, wanted, tally.values)
 
 

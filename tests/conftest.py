@@ -18,7 +18,7 @@ from data_platform.stack.maven import kafka_home as kafka_jars
 ROOT = Path(__file__).parents[1]
 
 # "quick" and "ci" are the same on each run; "explore" looks for new examples; "bench" is the long check of the oracles.
-settings.register_profile("quick", max_examples=15, deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("quick", max_examples=10, deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("explore", max_examples=100, deadline=None, print_blob=True)
 settings.register_profile("bench", max_examples=1000, deadline=None, print_blob=True)

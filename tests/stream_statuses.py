@@ -11,6 +11,7 @@ import headrace as hr
 from headrace.definitions.project import Definitions
 from headrace.lake import open_lake
 from headrace.platform.context import Context
+from headrace.platform.processes import this_process
 from headrace.platform.settings import Settings
 from headrace.platform.stream_status import status_folder
 from headrace.registry.sql import SqlRegistry
@@ -72,5 +73,6 @@ def status(source: str = "gps", worker: int = 0, workers: int = 1, *, now: int =
         ),
         "views": (ViewStatus("driver_now", "f" * 8, 3, 50_000, 400_000_000, 31_000, 44_000, 7),),
         "sinks": {"online": 12_345, "delta": 12_344},
+        "process": this_process() if options.get("pid", os.getpid()) == os.getpid() else "",
     }  # fmt: skip
     return StreamStatus(source, worker=worker, workers=workers, **(given | options))

@@ -125,7 +125,7 @@ def online(platform: Platform, service: str, keys: Mapping[str, list[Any]], at: 
 
 def main() -> None:
     """Run the stream of a project until all is read, with small epochs and many snapshots."""
-    from headrace.platform.stream_worker import Pace
+    from headrace.platform.stream_pace import Pace
 
     root, *arguments = sys.argv[1:]
     most = int(arguments[0]) if arguments else 500

@@ -13,7 +13,7 @@ from headrace.cli.main import app
 KEYS = {
     "bench", "unit", "ours", "peers", "ratio", "goal", "met", "equal", "peak_rss_mb", "peers_rss_mb",
 }  # fmt: skip
-LONG = ("materialize", "get", "stream")
+LONG = ("backfill", "ingest", "publish", "materialize", "get", "stream")
 THOROUGH = pytest.mark.thorough
 
 

@@ -56,6 +56,7 @@ def test_some_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {found.table for found in tally.differences} >= {"bronze/pings", "silver/rides", "gold/driver_now"}
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_what_is_lost_doubled_or_changed_would_be_found(tmp_path: Path) -> None:
     clean, broken = tmp_path / "clean", tmp_path / "broken"
@@ -80,6 +81,7 @@ def test_what_is_lost_doubled_or_changed_would_be_found(tmp_path: Path) -> None:
     assert not any(one.lost + one.doubled + one.changed for one in differences(clean, clean))
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_what_is_published_wrongly_would_be_found(tmp_path: Path) -> None:
     root = tmp_path / "project"

@@ -16,4 +16,5 @@ def test_twenty_kills(tmp_path: Path, kafka_home: Path, redis_server: str) -> No
     print(tally)
     assert tally.is_clean(), tally
     assert tally.steps["compared"] > 1_000
+    assert tally.messages["compared"] == tally.steps["compared"]
     assert tally.values["compared"] > 100

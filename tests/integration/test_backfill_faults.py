@@ -34,6 +34,7 @@ POINTS = [
     "after candidate part:4", "after carry:2", "after audit", "before gold commit", "after gold commit",
     "before publication", "after publication", "before backfill ends",
 ]  # fmt: skip
+SOME = ("before candidate part:3", "after carry:2", "after gold commit", "after publication")
 
 
 @pytest.fixture
@@ -106,7 +107,9 @@ def label_frame() -> pl.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=() if point in SOME else pytest.mark.thorough) for point in POINTS]
+)
 def test_killed_at_a_point(point: str, platform: Platform) -> None:
     assert_killed(child(platform, crash_at=point))
     assert_whole(platform)

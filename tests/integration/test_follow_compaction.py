@@ -47,6 +47,7 @@ def test_fifty_small_files_become_one(project: Followed) -> None:
         assert compactions == [{"operation": "compact"}]  # nothing that views take for new rows
 
 
+@pytest.mark.thorough
 def test_rows_replays_and_rebuilds_are_as_without(
     project: Followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,8 @@ from tests.ingesting import ping, pings
 from tests.integration.ingest_child import project
 
 ROOT = Path(__file__).parents[2]
+MOST = None if os.environ.get("HEADRACE_REQUIRE_SERVICES") == "1" else 4
+"""How many of the points, if not all."""
 STEPS = ("ingest", "replay", "rebuild")
 CHAINS = {
     "ingest": [
@@ -123,7 +125,7 @@ def test_the_clean_run_is_what_it_should_be(clean: dict[str, Path]) -> None:
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_every_point_on_the_way(step: str, clean: dict[str, Path], tmp_path: Path) -> None:
     root = start_of(step, clean, tmp_path)
-    for point in CHAINS[step]:
+    for point in CHAINS[step][:MOST]:
         assert run(root, step, crash_at=point) == -signal.SIGKILL, point
         assert_whole(root)
     assert run(root, step) == 0

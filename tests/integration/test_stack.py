@@ -231,6 +231,7 @@ def test_records_age_out(kafka: KafkaServer) -> None:
     assert read(kafka, "aging", 1) == [(2, b"c", True)]
 
 
+@pytest.mark.thorough
 @KAFKA
 def test_a_broker_keeps_its_data_when_it_is_killed(kafka: KafkaServer) -> None:
     create_topic(kafka.bootstrap, "kept")

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from headrace.errors import ConflictError, DefinitionError, RejectedError, StateError
 from headrace.platform import Platform
-from headrace.platform.stream_worker import Pace
+from headrace.platform.stream_pace import Pace
 from headrace.types import SECOND
 from tests.streaming import FEATURES, START, online, pings, project, run, streamed_steps, truth, write
 
@@ -23,6 +23,18 @@ CRASHES = [
     "after plan:3", "after online records:4", "before streamed commit:3", "after streamed commit:3", "before commit:3",
     "after commit:3", "after snapshot:2", "after snapshot:4",
 ]  # fmt: skip
+
+
+def test_rows_that_count_from_later_than_the_cut_are_served_however_many(tmp_path: Path) -> None:
+    """A partition that is ahead of another: what it has is more than its windows, and is kept as steps."""
+    platform = project(tmp_path)
+    sent = pings(600, every_us=SECOND)
+    rows = [row | {"driver_id": 1 + (number != 30), "zone": "z"} for number, row in enumerate(sent)]
+    write(tmp_path, "a.jsonl", rows[30:31])
+    write(tmp_path, "b.jsonl", rows[:30] + rows[31:])
+    platform.stream("gps", ONCE)
+    assert platform.stream_status()[0].cut < rows[30]["seen_at"]
+    assert_online_right(platform, rows)
 
 
 def assert_steps_right(platform: Platform, rows: list[Any]) -> None:
@@ -159,6 +171,16 @@ def test_too_much_poison_stops_the_stream_before_anything_of_it_is_written(tmp_p
     status = platform.stream_status()[0]
     assert (status.condition, status.epoch) == ("failed", 0)
     assert "are refused" in status.why
+
+
+def test_refused_rows_and_steps_of_a_stream_that_begins_anew_are_kept_too(tmp_path: Path) -> None:
+    platform, rows = project(tmp_path), pings(2000)
+    for number, part in enumerate((rows[:1500], rows[1500:])):
+        write(tmp_path, "a.jsonl", [*part, {**part[-1], "event_id": f"bad-{number}", "speed": 1000.0}])
+        platform.stream("gps", ONCE, reset=bool(number))
+    kept = platform.context.lake.table("streamed", "gps-quarantine").scan().collect()
+    assert kept["_hr_row"].n_unique() == 2
+    assert_steps_right(platform, rows)
 
 
 def test_a_source_that_is_defined_otherwise_is_refused_until_it_begins_anew(tmp_path: Path) -> None:

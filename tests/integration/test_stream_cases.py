@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from headrace.errors import ConflictError, RejectedError
 from headrace.platform import Platform
-from headrace.platform.stream_worker import Pace
+from headrace.platform.stream_pace import Pace
 from headrace.types import SECOND
 from tests.streaming import ROOT, START, online, pings, project, run, streamed_steps, truth, write
 

@@ -22,8 +22,8 @@ from headrace.errors import AgedOutError, FencedError, StreamError
 from headrace.online.base import Stamp, header
 from headrace.online.record_keys import record_key
 from headrace.platform import Platform
+from headrace.platform.stream_pace import Pace
 from headrace.platform.stream_sinks import OnlineSink
-from headrace.platform.stream_worker import Pace
 from headrace.types import SECOND, Int64
 from tests.streaming import as_json, online, pings, project, streamed_steps, truth
 

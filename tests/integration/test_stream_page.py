@@ -180,11 +180,31 @@ def test_what_can_not_be_read_is_shown(context: Context, browse: Browse) -> None
     assert "no answer" in drawn.text
 
 
+@pytest.mark.parametrize("lag_seconds", [5_432.0, 900_000.0])
+def test_the_marks_of_an_axis_have_room(context: Context, browse: Browse, lag_seconds: float) -> None:
+    say(context, status(now=now_us(), partitions=(partition("0", 40, lag_seconds),)))
+    drawn = browse(1, "--dump-dom")
+    marks = [found for _, found in drawn.elements if "data-mark" in found]
+    assert len(marks) >= 12
+    for mark in marks:
+        assert float(mark["x"]) > 5 * len(mark["data-mark"]), mark
+    level = {y for _, y in points(drawn, "behind the log")}
+    assert len(level) == 1
+    assert 10 <= level.pop() <= 120, "between the top and the middle"
+
+
+def test_a_worker_of_another_machine_is_shown(context: Context, browse: Browse) -> None:
+    say(context, status(now=now_us(), pid=2**22 - 1, process="harbour:4194303:77@elsewhere"))
+    drawn = browse(1, "--dump-dom")
+    assert "gps running" in drawn.text
+    assert "51,234 events/s" in drawn.text
+
+
 def test_a_silent_worker_is_shown(context: Context, browse: Browse) -> None:
     say(context, status(now=now_us(), at=now_us() - 90 * SECOND))
     drawn = browse(1, "--dump-dom")
     assert re.search(
-        r"The stream is silent Its process \d+ runs, but has not committed an epoch for 1 min 3\d s", drawn.text
+        r"The stream is silent Its process \d+ on \S+ has not committed an epoch for 1 min 3\d s", drawn.text
     )
     assert "0 events/s" in drawn.text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,9 +13,11 @@ from headrace.cli.options import ProjectOption
 
 if TYPE_CHECKING:
     from headrace.platform import Platform
-    from headrace.platform.stream_worker import Pace
+    from headrace.platform.stream_pace import Pace
 
 app = command_app()
+
+_WAKE_SECONDS: Final = 0.5
 
 
 @app.callback(invoke_without_command=True)
@@ -27,6 +29,7 @@ def stream(
     until_idle: Annotated[bool, typer.Option(help="Stop once all that is there is read.")] = False,
     reset: Annotated[bool, typer.Option(help="Forget what an earlier run remembered.")] = False,
     reload: Annotated[list[str] | None, typer.Option(help="A view that begins again with what is published.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="How many processes share its partitions.")] = 1,
     epoch: Annotated[float, typer.Option(help="Seconds that an epoch gathers.", min=0.0)] = 1.0,
     page: Annotated[int | None, typer.Option(help="Serve the live page at this port of this machine.")] = None,
     project: ProjectOption = Path(),
@@ -34,17 +37,16 @@ def stream(
     if ctx.invoked_subcommand is not None:
         return
     from headrace.platform import Platform
-    from headrace.platform.stream_worker import Pace
+    from headrace.platform.stream_pace import Pace
+    from headrace.platform.stream_sinks import Sinks
 
     platform = Platform.open(project)
-    sinks = {each.strip() for each in platform.context.settings.stream_sinks.split(",")}
-    if unknown := sinks - {"online", "lake"}:
-        raise typer.BadParameter(f"stream_sinks names {', '.join(sorted(unknown))}: write online, or online, lake.")
-    pace = Pace(epoch, until_idle=until_idle, every_step="lake" in sinks, reload=tuple(reload or ()))
+    sinks = Sinks.of(platform.context.settings.stream_sinks)
+    pace = Pace(epoch, until_idle=until_idle, every_step=sinks.lake, reload=tuple(reload or ()))
     names = source or [each.name for each in platform.context.definitions.sources.values() if each.stream is not None]
     if not names:
         raise typer.BadParameter("no source has a stream: give one stream=hr.Kafka(…) or stream=hr.Files(…).")
-    _run(platform, names, pace, reset=reset, page=page)
+    _run(platform, names, pace, workers=workers, reset=reset, page=page)
 
 
 @app.command(help="Show how far each stream has come, and how it does.")
@@ -59,11 +61,11 @@ def status(
     print_stream_status(Platform.open(project).stream_status(source), partitions=partitions)
 
 
-def _run(platform: Platform, names: list[str], pace: Pace, *, reset: bool, page: int | None) -> None:
+def _run(platform: Platform, names: list[str], pace: Pace, *, workers: int, reset: bool, page: int | None) -> None:
     """Run each source's stream in a thread of its own; if one fails, all stop."""
     import gc
     import threading
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor, wait
 
     from headrace.cli.stopping import asked_to_stop
     from headrace.server.page_running import page_beside
@@ -75,7 +77,7 @@ def _run(platform: Platform, names: list[str], pace: Pace, *, reset: bool, page:
     def run(name: str) -> None:
         try:
             platform.stream(
-                name, pace, reset=reset, stop=lambda: failed.is_set() or asked(),
+                name, pace, workers=workers, reset=reset, stop=lambda: failed.is_set() or asked(),
                 tell=lambda text: typer.secho(f"{name}: {text}", fg="yellow", err=True),
             )  # fmt: skip
         except BaseException:
@@ -86,5 +88,8 @@ def _run(platform: Platform, names: list[str], pace: Pace, *, reset: bool, page:
         if url:
             typer.echo(f"The streams are shown at {url}", err=True)
         typer.echo(f"Streaming {', '.join(names)}. Ctrl-C ends it in good order.", err=True)
-        for done in [threads.submit(run, name) for name in names]:
+        running = [threads.submit(run, name) for name in names]
+        while wait(running, _WAKE_SECONDS).not_done:  # a signal that came to another thread is heard of on waking
+            pass
+        for done in running:
             done.result()

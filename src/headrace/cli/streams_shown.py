@@ -117,7 +117,7 @@ def _notes(status: StreamStatus, now: int) -> Iterator[str]:
     if status.why:
         yield f"{status.condition}: {status.why}"
     if status.condition in LIVE and silent >= _SILENT_SECONDS:
-        yield f"its process {status.pid} runs, but has not committed an epoch for {duration_text(silent * SECOND)}"
+        yield f"its {status.place} has not committed an epoch for {duration_text(silent * SECOND)}"
     if not status.measures_arrival:
         yield "its log does not say when it took a record, so freshness is not known"
 

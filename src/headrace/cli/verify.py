@@ -11,6 +11,7 @@ from headrace.cli.commands import command_app
 from headrace.cli.options import ProjectOption
 
 if TYPE_CHECKING:
+    from headrace.platform import Platform
     from headrace.platform.verify_report import VerifyReport
 
 app = command_app()
@@ -25,18 +26,37 @@ def verify(
         int | None, typer.Option("--comparisons", min=1, help="About so many values of a view, instead of --times.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which sample: the same one each time.")] = 0,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Compare each step of the stream with the batch lane's, and what is served."),
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many differences a cause.")] = 5,
     project: ProjectOption = Path(),
 ) -> None:
     from headrace.platform import Platform
 
     platform = Platform.open(project)
+    if stream:
+        _verify_stream(platform, view, entities, seed, limit)
+        return
     unexplained = 0
     for name in [view] if view else platform.definitions.views:
         report = platform.verify(name, entities=entities, times=times, seed=seed, comparisons=comparisons)
         _print_report(report, limit)
         unexplained += report.unexplained
     if unexplained:
+        raise typer.Exit(1)
+
+
+def _verify_stream(platform: Platform, view: str | None, entities: int, seed: int, limit: int) -> None:
+    from headrace.cli.verify_stream_shown import print_stream_report
+
+    reports = platform.verify_stream(view, entities=entities, seed=seed)
+    if not reports:
+        typer.echo("no view is served from a stream: a source needs stream=, and a view online=True.")
+    for report in reports:
+        print_stream_report(report, limit)
+    if any(report.unexplained for report in reports):
         raise typer.Exit(1)
 
 

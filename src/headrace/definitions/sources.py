@@ -14,7 +14,7 @@ from typing import ClassVar, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from headrace.definitions.checks import Check
-from headrace.definitions.locations import Files, Location
+from headrace.definitions.locations import Files, Kafka, Location
 from headrace.definitions.names import checked_columns, checked_name
 from headrace.definitions.personal import Mask
 from headrace.errors import DefinitionError, TimeError, UnknownNameError
@@ -158,6 +158,8 @@ class Source:
             raise DefinitionError(f"{self.where}: event_time is needed: the column that says when a row happened.")
         named = [self.event_time, self.available_time, self.sequence, *self.identity, *as_columns(self.required)]
         named += [*self.personal, *(check.column for check in self.contract)]
+        if isinstance(self.stream, Kafka) and self.stream.key:
+            named.append(self.stream.key)
         for column in named:
             if column is not None and column not in self.schema:
                 raise UnknownNameError.of("column", column, self.schema, self.where)

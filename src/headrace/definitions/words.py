@@ -190,7 +190,7 @@ LOCATION = form_of(
     "location",
     {
         "files": Word(locations.Files, TEXT, {"format": TEXT}),
-        "kafka": Word(locations.Kafka, TEXT, {"format": TEXT}),
+        "kafka": Word(locations.Kafka, TEXT, {"format": TEXT, "key": TEXT, "partitioner": TEXT}),
         "debezium": Word(locations.Debezium, TEXT, {}),
     },
     lambda item: (type(item).__name__.lower(), item.pattern if isinstance(item, locations.Files) else item.topic),

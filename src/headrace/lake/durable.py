@@ -45,7 +45,11 @@ def write_file(path: Path, content: bytes) -> None:
     """Write a whole file so that readers see the old content or the new, never a part."""
     make_folder(path.parent)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    sync_file(part)
-    part.replace(path)
+    try:
+        part.write_bytes(content)
+        sync_file(part)
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)  # on a full disk it would stand in the way of what comes next
+        raise
     sync_folder(path.parent)

@@ -58,7 +58,13 @@ class SavedState:
 def save_state(folder: Path, name: str, frames: Mapping[str, pl.DataFrame], note: Mapping[str, Any]) -> None:
     """Save frames under a name: written beside, made durable, then put in place by one rename.
 
-    What exists under the name stays as it is.
+    What exists under the name stays as it is. Of what could not be written whole nothing is left: where a disk is full,
+    others need the room.
+
+    Raises
+    ------
+    LakeError
+        If it can't be written.
     """
     part, whole = folder / f".{name}{_PART}", folder / name
     with lake_failures("write", folder):
@@ -67,10 +73,11 @@ def save_state(folder: Path, name: str, frames: Mapping[str, pl.DataFrame], note
         for torn in (whole, *folder.glob(f".*{_PART}")):
             if torn.is_dir():
                 shutil.rmtree(torn)
-        make_folder(part)
-        digests = {key: _write(part / f"{key}.parquet", frame) for key, frame in frames.items()}
-        (part / _NOTE).write_text(json.dumps({**note, _DIGESTS: digests}), encoding="utf-8")
-        sync_file(part / _NOTE)
+        try:
+            _write_all(part, frames, note)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
         part.rename(whole)
         sync_folder(folder)
 
@@ -90,6 +97,13 @@ def _saved(path: Path) -> SavedState | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return SavedState(path, note) if isinstance(note, dict) and _DIGESTS in note else None
+
+
+def _write_all(part: Path, frames: Mapping[str, pl.DataFrame], note: Mapping[str, Any]) -> None:
+    make_folder(part)
+    digests = {key: _write(part / f"{key}.parquet", frame) for key, frame in frames.items()}
+    (part / _NOTE).write_text(json.dumps({**note, _DIGESTS: digests}), encoding="utf-8")
+    sync_file(part / _NOTE)
 
 
 def _write(path: Path, frame: pl.DataFrame) -> str:

@@ -18,7 +18,7 @@ def batches(
     items : iterable of (key, value)
         Of several with the same key in one batch the greatest stamp stays, of equal stamps the last.
     most_items, most_bytes : int
-        A batch ends with the item that reaches one of them.
+        A batch has at most so many items, and but for its last one fewer bytes.
 
     Yields
     ------
@@ -28,11 +28,21 @@ def batches(
     Examples
     --------
     >>> old, new = b"1" * 20, b"2" * 20
-    >>> list(batches([(b"a", new), (b"a", old), (b"b", old)], most_items=2, most_bytes=1000)) == [
+    >>> list(batches([(b"a", new), (b"a", old), (b"b", old)], most_items=3, most_bytes=1000)) == [
     ...     ({b"a": new, b"b": old}, 1)
     ... ]
     True
     """
+    rest = iter(items)
+    while piece := list(islice(rest, most_items)):
+        batch = dict(piece)
+        if len(batch) == len(piece) and sum(map(len, batch)) + sum(map(len, batch.values())) <= most_bytes:
+            yield batch, 0
+        else:
+            yield from _one_by_one(piece, most_bytes)
+
+
+def _one_by_one(items: list[tuple[bytes, bytes]], most_bytes: int) -> Iterator[tuple[dict[bytes, bytes], int]]:
     batch: dict[bytes, bytes] = {}
     size_bytes = refused = 0
     for key, value in items:
@@ -42,10 +52,10 @@ def batches(
             continue
         batch[key] = value
         size_bytes += len(key) + len(value)
-        if len(batch) >= most_items or size_bytes >= most_bytes:
+        if size_bytes >= most_bytes:
             yield batch, refused
             batch, size_bytes, refused = {}, 0, 0
-    if batch:
+    if batch or refused:
         yield batch, refused
 
 

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from headrace.platform.plan import Plan
     from headrace.platform.quarantine import QuarantinedReason, ReplayReport
     from headrace.platform.status import SourceStatus
-    from headrace.platform.stream_worker import Pace
+    from headrace.platform.stream_pace import Pace
     from headrace.platform.verify import VerifyReport
+    from headrace.platform.verify_stream import StreamReport
     from headrace.platform.versions import Versions
     from headrace.platform.view_status import ViewStatus
     from headrace.registry.base import Hold, Publication
@@ -228,6 +229,12 @@ class Platform:
         from headrace.platform.verify import verify
 
         return verify(self.context, view, **options)
+
+    def verify_stream(self, view: str | None = None, **options: Any) -> list[StreamReport]:
+        """Compare what streams made with the batch lane, row by row; see `headrace.platform.verify_stream`."""
+        from headrace.platform.verify_stream import verify_stream
+
+        return verify_stream(self.context, view, **options)
 
     def vacuum(self, name: str | None = None, *, keep: int = 10, dry_run: bool = False) -> dict[str, VacuumReport]:
         """Remove files that nobody needs any more; see `headrace.platform.vacuum`."""

@@ -32,11 +32,23 @@ def has_ended(process: str) -> bool:
     process : str
         As `this_process` said it there; what follows behind another colon does not matter.
     """
-    host, pid, start, *_ = [*process.split(":"), "", "", ""]
-    started, _, system = start.partition("@")
-    if (host, system) != (socket.gethostname(), _system()) or not pid.isdecimal():
+    if not is_here(process):
         return False
+    _, pid, start, *_ = process.split(":")
+    started = start.partition("@")[0]
     return not _exists(int(pid)) or _started(int(pid)) not in ("", started)
+
+
+def is_here(process: str) -> bool:
+    """Whether a process is one of this machine, and of this container, so that it can be told whether it runs.
+
+    Parameters
+    ----------
+    process : str
+        As `this_process` said it there.
+    """
+    host, pid, start, *_ = [*process.split(":"), "", "", ""]
+    return (host, start.partition("@")[2]) == (socket.gethostname(), _system()) and pid.isdecimal()
 
 
 def is_running(pid: int, began_us: int) -> bool:

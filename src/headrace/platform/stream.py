@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from headrace.connectors.stream_opening import open_stream
 from headrace.errors import DefinitionError
+from headrace.platform.stream_crew import Crew
+from headrace.platform.stream_pace import Pace
 from headrace.platform.stream_status import status_folder
-from headrace.platform.stream_worker import Pace, Worker
+from headrace.platform.stream_worker import Worker
 
 if TYPE_CHECKING:
     from headrace.platform.context import Context
@@ -21,10 +23,11 @@ def stream(
     source_name: str,
     pace: Pace | None = None,
     *,
+    workers: int = 1,
     reset: bool = False,
     stop: Callable[[], bool] = lambda: False,
     tell: Callable[[str], None] = lambda _: None,
-) -> Worker:
+) -> None:
     """Run a source's stream until it is time to stop.
 
     Parameters
@@ -35,6 +38,8 @@ def stream(
         A source with ``stream=``.
     pace : Pace, optional
         How it runs.
+    workers : int
+        How many processes share its partitions. It may be another number each time.
     reset : bool
         Forget what an earlier run remembered, and begin with what is published and what the log keeps.
     stop : callable
@@ -42,21 +47,16 @@ def stream(
     tell : callable
         Told what people should know.
 
-    Returns
-    -------
-    Worker
-        As it ended.
-
     Raises
     ------
     DefinitionError
-        If the source has no stream.
+        If the source has no stream, or several workers can't share it.
     ConflictError
         If another process runs it.
     AgedOutError
         If records are gone that were not read.
     StreamError
-        If the log can't be read, or no view needs the stream.
+        If the log can't be read, no view needs the stream, or topics can't be written.
     FencedError
         If another writer took a view over.
     StateError
@@ -65,15 +65,19 @@ def stream(
         If too many records are refused by the contract: nothing of their epoch is written.
     OnlineStoreError
         If the store was away for longer than the pace allows.
+    LakeError
+        If the lake can't be written, as where a disk is full: says which file. Started again, it goes on.
     """
     source = context.definitions.source(source_name)
     if source.stream is None:
         raise DefinitionError(f"{source.where} has no stream: give it stream=hr.Kafka(…) or stream=hr.Files(…).")
     settings = context.settings
-    opened = open_stream(source, context.root, settings.kafka, schema_registry=settings.schema_registry)
+    opened = open_stream(source, context.root, settings.kafka, settings.kafka_options, settings.schema_registry)
     with context.lake.lock(f"stream-{source_name}"), closing(opened):
         if reset:
             shutil.rmtree(status_folder(context, source_name), ignore_errors=True)
-        worker = Worker(context, source, opened, pace or Pace(), stop, tell)
-        worker.run()
-    return worker
+        crew = Crew(context, source, opened, pace or Pace(), workers, stop, tell, reset=reset)
+        if workers > 1:
+            crew.run()
+        elif crew.gather():
+            Worker(context, source, opened, crew.pace, stop, tell, reset=reset).run()

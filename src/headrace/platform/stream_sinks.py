@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from headrace.errors import FencedError, OnlineStoreError
+from headrace.errors import FencedError, OnlineStoreError, SettingsError
 from headrace.online.base import HEADER_BYTES, Stamp, header, stamp_of
 from headrace.online.expiry import TIME
 from headrace.online.record_keys import record_prefix
@@ -21,7 +22,7 @@ from headrace.streaming.lane import Items, Lane, Moved, everything
 from headrace.timeline.packed_record import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from headrace.lake.base import Table
     from headrace.online.base import OnlineStore
@@ -33,6 +34,58 @@ STREAMED: Final = "streamed"
 EPOCH: Final = "_hr_epoch"
 GENERATION: Final = "_hr_generation"
 _KEYS_AT_ONCE: Final = 20_000
+_KAFKA: Final = "kafka:"
+_PREFIX: Final = re.compile(r"[A-Za-z0-9._-]{1,120}")
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """What the setting ``stream_sinks`` names; records online are always written.
+
+    Parameters
+    ----------
+    lake : bool
+        Whether steps go into Delta tables.
+    topics : str
+        The prefix of the topics that steps go to; empty for none.
+    """
+
+    lake: bool = False
+    topics: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> Sinks:
+        """Read the setting.
+
+        Examples
+        --------
+        >>> Sinks.of("online, kafka:city.")
+        Sinks(lake=False, topics='city.')
+
+        Raises
+        ------
+        SettingsError
+            If a sink is not known, is named twice or left out, or a topic can't be named so.
+        """
+        names = [each.strip() for each in text.split(",")]
+        prefixes = [name.removeprefix(_KAFKA) for name in names if name.startswith(_KAFKA)]
+        plain = [name for name in names if not name.startswith(_KAFKA)]
+        if unknown := sorted(set(plain) - {"online", "lake"}):
+            raise SettingsError(
+                f"stream_sinks = \"{text}\": there is no sink '{unknown[0]}'. There are: online, lake, kafka:PREFIX. "
+                'Write "online", or several with commas: "online, lake, kafka:city."'
+            )
+        if "online" not in plain or len(set(plain)) < len(plain) or len(prefixes) > 1:
+            raise SettingsError(
+                f'stream_sinks = "{text}": name online, which is always written, and each sink once: '
+                '"online, lake, kafka:city."'
+            )
+        if prefixes and not _PREFIX.fullmatch(prefixes[0]):
+            raise SettingsError(
+                f"stream_sinks = \"{text}\": no topic's name can begin with '{prefixes[0]}'. After kafka: write "
+                "letters, digits, '.', '_' and '-', such as kafka:city."
+            )
+        return cls("lake" in plain, "".join(prefixes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,29 +223,54 @@ class LakeSink:
     def write(self, epoch: int, each: Moved) -> None:
         """Append an epoch's steps; nothing if they are there already."""
         lane = each.lane
-        table = self.context.lake.table(STREAMED, lane.view.name, lane.fingerprint)
+        table = self._steps(lane)
         frame = each.steps.with_columns(
             pl.lit(epoch, dtype=pl.Int64).alias(EPOCH),
             pl.lit(lane.generation, dtype=pl.Int64).alias(GENERATION),
             pl.col(TIME).dt.date().alias(DAY_COLUMN),
         )
-        self._append(table, frame, DAY_COLUMN, epoch, lane.generation)
+        until = each.since if lane.carry is None else lane.carry.until
+        bounds = {"generation": lane.generation, "since": each.since, "until": until, "least": each.least}
+        note = {name: str(value) for name, value in bounds.items()}
+        self._append(table, frame, DAY_COLUMN, epoch, lane.generation, note, tells=each.least < each.since)
+
+    def newest(self, lanes: Sequence[Lane]) -> int:
+        """The newest epoch that an earlier stream wrote as this worker, of refused rows or lanes; 0 for none."""
+        tables = [(self._quarantine, 0)]
+        tables += [(self._steps(lane), lane.generation) for lane in lanes]
+        versions = (table.transaction_version(self._app(generation)) for table, generation in tables if table.exists())
+        return max((version for version in versions if version is not None), default=0)
 
     def quarantine(self, epoch: int, rejected: pl.DataFrame) -> None:
         """Keep an epoch's refused rows; nothing if they are there already."""
-        table = self.context.lake.table(STREAMED, f"{self.source}-quarantine")
-        self._append(table, rejected.cast(SCHEMA), BATCH, epoch, 0)
+        self._append(self._quarantine, rejected.cast(SCHEMA), BATCH, epoch, 0)
 
-    def _append(self, table: Table, frame: pl.DataFrame, by: str, epoch: int, generation: int) -> None:
-        app = f"stream:{self.source}:{self.worker}:{generation}"
-        if frame.is_empty() or (table.exists() and (table.transaction_version(app) or 0) >= epoch):
+    @property
+    def _quarantine(self) -> Table:
+        return self.context.lake.table(STREAMED, f"{self.source}-quarantine")
+
+    def _steps(self, lane: Lane) -> Table:
+        return self.context.lake.table(STREAMED, lane.view.name, lane.fingerprint)
+
+    def _app(self, generation: int) -> str:
+        return f"stream:{self.source}:{self.worker}:{generation}"
+
+    def _append(
+        self, table: Table, frame: pl.DataFrame, by: str, epoch: int, generation: int,
+        note: Mapping[str, str] | None = None, *, tells: bool = False,
+    ) -> None:  # fmt: skip
+        """Commit an epoch's rows; without any, only the first epoch of a generation, and what `tells` of itself."""
+        app = self._app(generation)
+        last = table.transaction_version(app) if table.exists() else None
+        begins = note is not None and last is None
+        if (frame.is_empty() and not begins and not tells) or (last or 0) >= epoch:
             return
         parts = frame.partition_by(by, as_dict=True, maintain_order=True)
         staged = [table.stage(part, {by: str(value)}) for (value,), part in parts.items()]
         crash_point("before streamed commit")
         made = table.commit(
-            staged, schema=frame.schema, mode="append", partition_by=[by], metadata={"epoch": str(epoch)},
-            transaction=(app, epoch),
+            staged, schema=frame.schema, mode="append", partition_by=[by],
+            metadata={"epoch": str(epoch), "worker": str(self.worker), **(note or {})}, transaction=(app, epoch),
         )  # fmt: skip
         crash_point("after streamed commit")
         if made is None:

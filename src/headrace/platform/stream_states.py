@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -52,14 +52,33 @@ class State:
     meaning: str = ""
 
     @property
+    def ahead(self) -> int:
+        """From when on what is served tells of every row that was read."""
+        instants = [lane.carry.until for lane in self.lanes if lane.carry is not None and not lane.paused]
+        return max([self.marks.cut, *instants])
+
+    @property
     def state_bytes(self) -> int:
         """What it takes in memory."""
         seen = self.identities.seen
         return sum(lane.state_bytes for lane in self.lanes) + (0 if seen is None else int(seen.estimated_size()))
 
 
-def save(folder: Path, state: State) -> None:
-    """Save a snapshot, and forget the oldest beyond `KEEP`."""
+def save(folder: Path, state: State, *, anew: bool = False) -> None:
+    """Save a snapshot, and forget the oldest beyond `KEEP`.
+
+    Parameters
+    ----------
+    folder : Path
+        Where snapshots are.
+    state : State
+        What is remembered.
+    anew : bool
+        Whether it differs from another one after the same epoch, because views began again.
+    """
+    name = f"{state.epoch:012d}"
+    if anew:
+        name += f".{sum(int(saved.note['epoch']) == state.epoch for saved in saved_states(folder)):03d}"
     frames = {f"{lane.view.name}~{name}": frame for lane in state.lanes for name, frame in lane.frames().items()}
     if state.identities.seen is not None:
         frames[_IDS] = state.identities.seen
@@ -67,7 +86,7 @@ def save(folder: Path, state: State) -> None:
     lanes = {lane.view.name: lane.note() for lane in state.lanes}
     note = {"format": FORMAT, "epoch": state.epoch, "positions": state.positions, "marks": marks, "lanes": lanes}
     note["meaning"] = state.meaning
-    save_state(folder, f"{state.epoch:012d}", frames, note)
+    save_state(folder, name, frames, note)
     for old in saved_states(folder)[:-KEEP]:
         old.delete()
 
@@ -90,6 +109,27 @@ def newest(folder: Path, identities: Identities, lanes: Sequence[Lane]) -> tuple
             troubles.append(str(error))
             saved.delete()
     return None, troubles
+
+
+def noted_instants(folder: Path) -> tuple[int, int]:
+    """The cut of the newest snapshot, and the furthest instant that a view has reached in it; 0 without one."""
+    saved = saved_states(folder)
+    if not saved:
+        return 0, 0
+    note = saved[-1].note
+    cut = int(note["marks"]["cut"])
+    return cut, max([cut, *(int(lane["until"]) for lane in note["lanes"].values() if "until" in lane)])
+
+
+def noted_lanes(folder: Path, lanes: Sequence[Lane]) -> list[Lane]:
+    """Lanes as the newest snapshot has them, without what is remembered of entities: also of other definitions."""
+    saved = saved_states(folder)
+    notes: dict[str, Any] = saved[-1].note["lanes"] if saved else {}
+    return [
+        replace(lane.restored({}, note), fingerprint=note["fingerprint"])
+        for lane in lanes
+        if (note := notes.get(lane.view.name)) is not None
+    ]
 
 
 def _state(saved: SavedState, identities: Identities, lanes: Sequence[Lane]) -> State:

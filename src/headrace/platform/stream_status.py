@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from headrace.errors import DefinitionError, StreamError
-from headrace.platform.processes import is_running
+from headrace.platform.processes import has_ended, is_here, is_running
 from headrace.streaming.status import StreamStatus, read_status
+from headrace.types import SECOND
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,8 @@ STOPPED: Final = "stopped"
 FAILED: Final = "failed"
 GONE: Final = "gone"
 """Its process is no more, and it never said that it would end."""
+GONE_AFTER_SECONDS: Final = 120
+"""For how long a worker of another machine may say nothing; a running one says something every few seconds."""
 CONDITIONS: Final = (RUNNING, CATCHING_UP, STOPPED, FAILED, GONE)
 LIVE: Final = frozenset({RUNNING, CATCHING_UP})
 
@@ -36,7 +39,8 @@ def status_folder(context: Context, source_name: str) -> Path:
 def stream_status(context: Context, source_name: str | None = None) -> list[StreamStatus]:
     """What each worker of each stream said last, by source and worker; empty where no stream ever ran.
 
-    A worker whose process ended without a word has the condition ``gone``.
+    A worker whose process ended without a word has the condition ``gone``; so has one of another machine or container,
+    whose processes can't be seen from here, that said nothing for two minutes.
 
     Parameters
     ----------
@@ -75,7 +79,7 @@ def _workers(context: Context, source_name: str) -> list[StreamStatus]:
             f"source '{source_name}': what its stream says of itself in {folder} can't be read: {error}. "
             "Another version of headrace may have written it; a running stream writes it anew after each epoch."
         ) from error
-    return [_seen(each) for each in _of_this_run(found)]
+    return [_seen(each, context.clock()) for each in _of_this_run(found)]
 
 
 def _of_this_run(found: Sequence[StreamStatus]) -> Iterable[StreamStatus]:
@@ -88,8 +92,15 @@ def _start(status: StreamStatus) -> int:
     return status.started_at
 
 
-def _seen(status: StreamStatus) -> StreamStatus:
-    if status.condition not in LIVE or is_running(status.pid, status.started_at):
-        return status
-    why = f"its process {status.pid} ended without a word: killed, or the machine went down"
-    return replace(status, condition=GONE, why=why)
+def _seen(status: StreamStatus, now: int) -> StreamStatus:
+    why = _why_gone(status, now) if status.condition in LIVE else ""
+    return replace(status, condition=GONE, why=why) if why else status
+
+
+def _why_gone(status: StreamStatus, now: int) -> str:
+    if status.process and not is_here(status.process):
+        if now - status.at < GONE_AFTER_SECONDS * SECOND:
+            return ""
+        return f"its {status.place} says nothing any more: it ended, or that machine can't be reached"
+    runs = not has_ended(status.process) if status.process else is_running(status.pid, status.started_at)
+    return "" if runs else f"its {status.place} ended without a word: killed, or the machine went down"

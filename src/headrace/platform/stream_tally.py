@@ -12,6 +12,8 @@ import numpy as np
 import polars as pl
 
 from headrace.connectors.streams import APPENDED
+from headrace.platform.processes import this_process
+from headrace.platform.stream_pace import WHOLE, Part
 from headrace.streaming.status import PartitionStatus, StreamStatus, ViewStatus
 
 if TYPE_CHECKING:
@@ -19,10 +21,13 @@ if TYPE_CHECKING:
 
     from headrace.connectors.streams import Bounds
     from headrace.platform.stream_states import State
+    from headrace.streaming.lane import Lane
 
 _RATE_SECONDS: Final = 10.0
 _SECOND_US: Final = 1_000_000
 _BEHIND_SECONDS: Final = 10
+_COUNT_SECONDS: Final = 5.0
+"""So often entities are counted: each time all that is remembered is looked through."""
 
 
 @dataclass(slots=True)
@@ -37,12 +42,15 @@ class Tally:
         Whether the log stamps records.
     started_at : int
         In microseconds UTC.
+    part : Part
+        Which worker counts.
     """
 
     source: str
     location: str
     measures_arrival: bool
     started_at: int
+    part: Part = WHOLE
     events: int = 0
     rejected: int = 0
     duplicates: int = 0
@@ -54,6 +62,8 @@ class Tally:
     snapshot_epoch: int = 0
     last_appended: dict[str, int] = field(default_factory=dict)
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
+    _entities: dict[str, int] = field(default_factory=dict)
+    _counted_at: float = 0.0
 
     def stage(self, name: str, began: float) -> float:
         """Note how long a stage of the epoch took; returns now, on the same clock."""
@@ -97,11 +107,11 @@ class Tally:
         is_behind = condition == "running" and lag > _BEHIND_SECONDS * max(1.0, rate)
         shown = "catching up" if is_behind else condition
         return StreamStatus(
-            self.source, self.location, 0, 1, os.getpid(), self.started_at, now_us, shown, why, state.epoch,
-            state.marks.cut, self.events, self.rejected, self.duplicates, self.late,
-            rate, *self.freshness, dict(self.seconds), state.state_bytes,
+            self.source, self.location, self.part.number, self.part.count, os.getpid(), self.started_at, now_us,
+            shown, why, state.epoch, state.marks.cut, state.ahead, self.events, self.rejected, self.duplicates,
+            self.late, rate, *self.freshness, dict(self.seconds), state.state_bytes,
             self.snapshot_epoch, self.measures_arrival, tuple(self._partitions(state, bounds, now_us)),
-            tuple(self._views(state)), dict(sinks),
+            tuple(self._views(state, anew=condition != "running")), dict(sinks), this_process(),
         )  # fmt: skip
 
     def _partitions(self, state: State, bounds: Mapping[str, Bounds], now_us: int) -> Iterator[PartitionStatus]:
@@ -112,11 +122,19 @@ class Tally:
             behind = max(0.0, (now_us - taken) / _SECOND_US) if found.head > position else 0.0
             yield PartitionStatus(name, position, found.head, behind, state.marks.reached.get(name), name in idle)
 
-    def _views(self, state: State) -> Iterator[ViewStatus]:
+    def _views(self, state: State, *, anew: bool) -> Iterator[ViewStatus]:
+        now = time.monotonic()
+        if anew or now - self._counted_at > _COUNT_SECONDS or len(self._entities) < len(state.lanes):
+            self._counted_at, self._entities = now, {lane.view.name: _entities(lane) for lane in state.lanes}
         for lane in state.lanes:
-            name, written = lane.view.name, lane.written
-            entities = 0 if written is None else written.select(lane.keys).n_unique() if lane.keys else 1
+            name = lane.view.name
             yield ViewStatus(
-                name, lane.fingerprint, lane.generation, entities, lane.state_bytes, self.records[name],
-                self.steps[name], lane.publication,
+                name, lane.fingerprint, lane.generation, self._entities.get(name, 0), lane.state_bytes,
+                self.records[name], self.steps[name], lane.publication,
             )  # fmt: skip
+
+
+def _entities(lane: Lane) -> int:
+    if lane.written is None:
+        return 0
+    return lane.written.select(lane.keys).n_unique() if lane.keys else 1

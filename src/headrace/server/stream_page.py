@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headrace.errors import HeadraceError
-from headrace.server.errors import error_response
+from headrace.server.errors import RequestError, error_response
 from headrace.server.metrics import CONTENT_TYPE
 from headrace.server.stream_history import History
 from headrace.server.stream_metrics import metrics_text
@@ -78,6 +79,14 @@ def page_application(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What each worker said last, and when it was read."""
+
+    at: int
+    statuses: Sequence[StreamStatus]
+
+
 class _Page:
     """What is done on each route."""
 
@@ -88,6 +97,7 @@ class _Page:
         self._name = name
         self._clock = clock
         self._history = history
+        self._sampled: _Seen | None = None
         self._html = files("headrace.server").joinpath("static", "stream.html").read_bytes()
 
     @asynccontextmanager
@@ -106,30 +116,34 @@ class _Page:
         due = loop.time()
         while True:
             try:
-                found = await run_in_threadpool(self._read)
-                self._history.add(self._clock(), found)
+                seen = await self._seen()
+                self._history.add(seen.at, seen.statuses)
+                self._sampled = seen
             except HeadraceError as error:
+                self._sampled = None
                 _log.warning("the page of streams takes no sample: %s", error)
             due = max(due + 1, loop.time())
             await asyncio.sleep(due - loop.time())
+
+    async def _seen(self) -> _Seen:
+        found = await run_in_threadpool(self._read)
+        return _Seen(self._clock(), found)
 
     async def html(self, request: Request) -> Response:
         """The page itself, which asks for the rest."""
         return Response(self._html, media_type="text/html", headers=_HEADERS)
 
     async def status(self, request: Request) -> Response:
-        """What each worker said last."""
-        found = await run_in_threadpool(self._read)
-        streams = [each.plain() for each in found]
-        return _json({"project": self._name, "now_seconds": self._clock() / SECOND, "streams": streams})
+        """What each worker said last, as of the last sample; with ``?after=`` also the samples after that time."""
+        after = _after(request)
+        seen = self._sampled or await self._seen()
+        streams = [each.plain() for each in seen.statuses]
+        found = {"project": self._name, "now_seconds": seen.at / SECOND, "streams": streams}
+        return _json(found if after is None else found | {"history": self._history.plain(after)})
 
     async def history(self, request: Request) -> Response:
         """The samples of the last quarter of an hour, or those after ``?after=``, in seconds since 1970."""
-        try:
-            after = float(request.query_params.get("after", "0"))
-        except ValueError:
-            return error_response(422, "RequestError", "after= is a number of seconds since 1970.")
-        return _json({"now_seconds": self._clock() / SECOND, "sources": self._history.plain(after)})
+        return _json({"now_seconds": self._clock() / SECOND, "sources": self._history.plain(_after(request) or 0.0)})
 
     async def metrics(self, request: Request) -> Response:
         """For Prometheus."""
@@ -138,7 +152,16 @@ class _Page:
 
     async def told(self, request: Request, error: Exception) -> Response:
         """What can't be read, which the page shows."""
-        return error_response(503, type(error).__name__, str(error))
+        status = error.status if isinstance(error, RequestError) else 503
+        return error_response(status, type(error).__name__, str(error))
+
+
+def _after(request: Request) -> float | None:
+    asked = request.query_params.get("after")
+    try:
+        return None if asked is None else float(asked)
+    except ValueError:
+        raise RequestError(422, "after= is a number of seconds since 1970.") from None
 
 
 def _json(found: dict[str, Any]) -> Response:

@@ -1,7 +1,7 @@
 """The log of epochs: what each will read is written down before it takes effect, and that it did, after.
 
-One line of JSON an entry, with its own checksum, each made durable before anything goes on. A line that a crash tore is
-as if it had not been written. Of a plan that was never committed the same ranges are read again.
+One line of JSON an entry, with its own checksum, each made durable before anything goes on. A line that a crash or a
+full disk tore is as if it had not been written. Of a plan that was never committed the same ranges are read again.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,8 @@ import msgspec
 import xxhash
 
 from headrace.errors import StateError
+from headrace.lake.durable import make_folder, sync_folder, write_file
+from headrace.lake.failures import lake_failures
 
 NAME: Final = "epochs.log"
 _FORMAT: Final = 1
@@ -36,12 +39,15 @@ class Plan:
         When it was read, in microseconds UTC: where the log does not say when a record came, it came then.
     at_head : tuple of str
         The partitions that were read to their ends.
+    cap : int
+        The last instant that may be reached, in microseconds; without ranges the one that is reached. 0 for none.
     """
 
     epoch: int
     ranges: Mapping[str, tuple[int, int]]
     read_at: int
     at_head: tuple[str, ...] = ()
+    cap: int = 0
 
     @property
     def ends(self) -> dict[str, int]:
@@ -101,44 +107,68 @@ class EpochLog:
         return self.folder / NAME
 
     def read(self) -> Logged:
-        """What it says; what follows a torn line was never written.
+        """What it says; a torn last line was never written.
 
         Raises
         ------
         StateError
             If a line in the middle is damaged.
+        LakeError
+            If it can't be read.
         """
         if not self.path.exists():
             return Logged()
-        lines = self.path.read_bytes().split(b"\n")
-        found = [_parsed(line) for line in lines if line]
+        with lake_failures("read", self.path):
+            *lines, _ = self.path.read_bytes().split(b"\n")  # nothing came of what has no end
+        found = [_parsed(line) for line in lines]
         if None in found[:-1]:
             place = found.index(None) + 1
             raise StateError(f"{self.path}, line {place} is damaged. Begin anew: headrace stream --reset")
         return _logged([entry for entry in found if entry is not None])
 
     def plan(self, plan: Plan) -> None:
-        """Write down what an epoch will read, durably."""
-        ranges = {name: list(each) for name, each in plan.ranges.items()}
-        self._append({"plan": plan.epoch, "ranges": ranges, "at": plan.read_at, "at_head": list(plan.at_head)})
+        """Write down what an epoch will read, durably.
+
+        Raises
+        ------
+        LakeError
+            If it can't be written, as where the disk is full: the log is as it was.
+        """
+        self._append(_planned(plan))
 
     def commit(self, epoch: int) -> None:
-        """Write down that an epoch has taken effect in every sink, durably."""
-        self._append({"commit": epoch})
+        """Write down that an epoch has taken effect in every sink, durably.
+
+        Raises
+        ------
+        LakeError
+            If it can't be written: the log is as it was.
+        """
+        self._append(_line({"commit": epoch}))
+
+    def void(self, epoch: int) -> None:
+        """Write down that a plan came to nothing, durably: nothing was written of it, and another takes its number.
+
+        Raises
+        ------
+        LakeError
+            If it can't be written: the log is as it was.
+        """
+        self._append(_line({"void": epoch}))
 
     def forget(self, before: int) -> None:
-        """Leave out what came before an epoch; done in one rename."""
+        """Leave out what came before an epoch; done in one rename.
+
+        Raises
+        ------
+        LakeError
+            If it can't be written: the log is as it was.
+        """
         logged = self.read()
         self.close()
-        part = self.path.with_suffix(".part")
-        kept = EpochLog(self.folder)
-        with part.open("wb") as kept._file:
-            for plan in logged.plans:
-                if plan.epoch >= before:
-                    kept.plan(plan)
-            kept.commit(logged.committed)
-        part.replace(self.path)
-        _sync_folder(self.folder)
+        kept = [_planned(plan) for plan in logged.plans if plan.epoch >= before]
+        with lake_failures("write", self.path):
+            write_file(self.path, b"".join([*kept, _line({"commit": logged.committed})]))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -146,21 +176,39 @@ class EpochLog:
             self._file.close()
             self._file = None
 
-    def _append(self, entry: dict[str, Any]) -> None:
-        body = msgspec.json.encode({"v": _FORMAT, **entry})
-        with self._turn:
+    def _append(self, line: bytes) -> None:
+        with self._turn, lake_failures("write", self.path):
             if self._file is None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                _mend(self.path)
-                self._file = self.path.open("ab")
-                _sync_folder(self.folder)
-            self._file.write(b"%s %s\n" % (xxhash.xxh3_64_hexdigest(body).encode(), body))
-            self._file.flush()
-            os.fsync(self._file.fileno())
+                self._file = _opened(self.path)
+            size = os.fstat(self._file.fileno()).st_size
+            try:
+                _write(self._file, line)
+                os.fsync(self._file.fileno())
+            except OSError:
+                # What is there of it would be in the middle of the log after the next one, or be taken for written.
+                with suppress(OSError):
+                    self._file.truncate(size)
+                self.close()  # if that did not help, it is mended when it is opened again
+                raise
+
+
+def _opened(path: Path) -> Any:
+    """A log's file to append to, without a buffer: what failed is not tried again behind our back."""
+    make_folder(path.parent)
+    _mend(path)
+    file = path.open("ab", buffering=0)
+    sync_folder(path.parent)
+    return file
+
+
+def _write(file: Any, line: bytes) -> None:
+    """Write all of a line; a disk takes what it has room for, and complains at the next try only."""
+    while line:
+        line = line[file.write(line) :]
 
 
 def _mend(path: Path) -> None:
-    """Cut off a line that a crash tore, so that the next one does not continue it."""
+    """Cut off a line that was torn, so that the next one does not continue it."""
     if not path.exists():
         return
     content = path.read_bytes()
@@ -185,20 +233,29 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return entry
 
 
+def _planned(plan: Plan) -> bytes:
+    ranges = {name: list(each) for name, each in plan.ranges.items()}
+    capped = {"cap": plan.cap} if plan.cap else {}
+    return _line({
+        "plan": plan.epoch, "ranges": ranges, "at": plan.read_at, "at_head": list(plan.at_head), **capped,
+    })  # fmt: skip
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    body = msgspec.json.encode({"v": _FORMAT, **entry})
+    return b"%s %s\n" % (xxhash.xxh3_64_hexdigest(body).encode(), body)
+
+
 def _logged(entries: list[dict[str, Any]]) -> Logged:
-    plans = {entry["plan"]: _plan(entry) for entry in entries if "plan" in entry}
+    plans: dict[int, Plan] = {}
+    for entry in entries:
+        if "plan" in entry:
+            plans[entry["plan"]] = _plan(entry)
+        plans.pop(entry.get("void", 0), None)
     committed = max((entry["commit"] for entry in entries if "commit" in entry), default=0)
     return Logged(tuple(plans[epoch] for epoch in sorted(plans)), committed)
 
 
 def _plan(entry: dict[str, Any]) -> Plan:
     ranges = {name: (int(start), int(end)) for name, (start, end) in entry["ranges"].items()}
-    return Plan(entry["plan"], ranges, entry["at"], tuple(entry["at_head"]))
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return Plan(entry["plan"], ranges, entry["at"], tuple(entry["at_head"]), entry.get("cap", 0))

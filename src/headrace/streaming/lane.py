@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from headrace.engines.base import Advanced, Asked, Carry, Engine
 from headrace.engines.polars_advance import forgotten
 from headrace.online.base import Stamp
 from headrace.online.expiry import EVENT_TIME, KEPT_BEFORE, TIME, expiries
+from headrace.online.packing import entities_of, record_starts
 from headrace.online.packing_keys import record_keys
 from headrace.online.packing_tiles import pack_shorter
 from headrace.online.records import first_layers
@@ -78,11 +79,11 @@ class Lane:
         """All that is remembered, by name."""
         found: dict[str, pl.DataFrame | None] = {"written": self.written}
         if self.carry is not None:
-            found |= {"rows": self.carry.rows, "log": self.carry.log, "seen": self.carry.seen}
+            found |= {name: getattr(self.carry, name) for name in ("rows", "log", "seen", "corrected")}
             found |= {f"element-{name}": frame for name, frame in self.carry.elements.items()}
         return {name: frame for name, frame in found.items() if frame is not None}
 
-    def note(self) -> dict[str, object]:
+    def note(self) -> dict[str, Any]:
         """What else has to be known to go on from its frames."""
         carried = {} if self.carry is None else {"until": self.carry.until, "next_row_id": self.carry.next_row_id}
         return {
@@ -90,14 +91,15 @@ class Lane:
             "publication": self.publication, "paused": self.paused, **carried,
         }  # fmt: skip
 
-    def restored(self, frames: Mapping[str, pl.DataFrame], note: Mapping[str, int]) -> Lane:
+    def restored(self, frames: Mapping[str, pl.DataFrame], note: Mapping[str, Any]) -> Lane:
         """The inverse of `frames` and `note`."""
         elements = {name[8:]: frame for name, frame in frames.items() if name.startswith("element-")}
         carry = None
         if "until" in note:
             carry = Carry(
-                note["until"], frames.get("rows"), elements, frames.get("log"), frames.get("seen"), note["next_row_id"]
-            )
+                note["until"], frames.get("rows"), elements, frames.get("log"), frames.get("seen"), note["next_row_id"],
+                frames.get("corrected"),
+            )  # fmt: skip
         return replace(
             self, carry=carry, written=frames.get("written"), generation=note["generation"], floor=note["floor"],
             publication=note["publication"], paused=bool(note["paused"]),
@@ -118,12 +120,21 @@ class Moved:
         The steps of the records to be written: as of `Lane.written`.
     elements : mapping of str to frame
         What is carried of their entities.
+    since : int
+        The last cut, in microseconds.
+    least : int
+        The earliest instant from which one of the epoch's rows counts.
+    entities : int
+        How many entities something happened to.
     """
 
     lane: Lane
     steps: pl.DataFrame
     records: pl.DataFrame
     elements: Mapping[str, pl.DataFrame]
+    since: int = BEGINNING
+    least: int = FOREVER
+    entities: int = 0
 
     def items(self, epoch: int, clock_us: int) -> Items:
         """The records, to be put into the online store."""
@@ -150,15 +161,17 @@ def moved(engine: Engine, lane: Lane, rows: pl.DataFrame, cut: int, *, every_ste
     mine = rows.filter(pl.col("_hr_known").dt.epoch("us") >= lane.floor) if lane.floor > BEGINNING else rows
     asked = Asked(since, max(cut, since), _FAR)
     found = engine.advance(lane.view, mine, lane.carry, asked, everyone=every_step)
-    records = _records(lane, found, since, asked.until)
+    records = _records(lane, found, since, asked.until, everyone=every_step)
     after = replace(lane, carry=found.carry, written=_remembered(lane, records, found.touched))
     steps = found.steps.filter(_time() < asked.until)
-    return Moved(after, steps, records, found.elements)
+    least = mine.select(pl.col("_hr_known").dt.epoch("us").min()).item()
+    least = FOREVER if least is None else least
+    return Moved(after, steps, records, found.elements, since, least, found.touched.height)
 
 
 def everything(lane: Lane) -> Moved:
     """The records of all entities, for a store that lost them."""
-    steps = pl.DataFrame() if lane.written is None else lane.written
+    steps = pl.DataFrame() if lane.written is None else lane.written.sort([*lane.keys, TIME])
     elements = {} if lane.carry is None else lane.carry.elements
     return Moved(lane, steps, steps, elements)
 
@@ -189,15 +202,27 @@ def _time() -> pl.Expr:
     return pl.col(TIME).dt.epoch("us")
 
 
-def _records(lane: Lane, found: Advanced, since: int, cut: int) -> pl.DataFrame:
-    """The steps of the records of entities that something happened to: those that held, and those from now on."""
+def _records(lane: Lane, found: Advanced, since: int, cut: int, *, everyone: bool) -> pl.DataFrame:
+    """The steps of the records of entities that something happened to: those that held, and those from now on.
+
+    Sorted by keys and time. Steps that came before are few, those to come need no thinning: each is looked at once.
+    """
     columns = [*lane.keys, TIME, EVENT_TIME, *(field.name for field in lane.layout.fields)]
     new = found.steps.select(columns).with_columns(pl.lit(value=False).alias(CUT_OFF))
-    new = _of(new, found.touched, lane.keys)
+    if everyone or not lane.keys:
+        new = _of(new, found.touched, lane.keys)
+    is_past = new.select(_time() <= cut).to_series()
+    past, future = new.filter(is_past), new.filter(~is_past)
     if lane.written is not None:
-        old = _of(lane.written, found.touched, lane.keys).filter(_time() < since)
-        new = pl.concat([old, new], how="vertical_relaxed").sort([*lane.keys, TIME])
-    return _thinned(new, lane.keys, cut)
+        old = _of(lane.written.filter(_time() < since), found.touched, lane.keys)
+        past = _by_keys([old, past], lane.keys)
+    return _by_keys([_thinned(past, lane.keys, cut), future], lane.keys)
+
+
+def _by_keys(frames: list[pl.DataFrame], keys: list[str]) -> pl.DataFrame:
+    """Steps of earlier times and of later ones, each by keys and time, as one."""
+    whole = pl.concat(frames, how="vertical_relaxed")
+    return whole.sort(keys, maintain_order=True) if keys and all(frame.height for frame in frames) else whole
 
 
 def _of(steps: pl.DataFrame, touched: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
@@ -207,15 +232,11 @@ def _of(steps: pl.DataFrame, touched: pl.DataFrame, keys: list[str]) -> pl.DataF
 
 
 def _thinned(steps: pl.DataFrame, keys: list[str], cut: int) -> pl.DataFrame:
-    """Sorted steps without those that are past and near another: the last one of each bucket of time stays."""
+    """Sorted past steps without those that are near another: the last one of each bucket of time stays."""
     if steps.is_empty():
         return steps
     oldest = cut - KEPT_BEFORE
-    bucket = (
-        pl.when(_time() > cut).then(_time())
-        .when(_time() <= oldest).then(pl.lit(-1, dtype=pl.Int64))
-        .otherwise(_time() // PAST_EVERY)
-    )  # fmt: skip
+    bucket = pl.when(_time() <= oldest).then(pl.lit(-1, dtype=pl.Int64)).otherwise(_time() // PAST_EVERY)
     same = (
         pl.all_horizontal(pl.col(key).eq_missing(pl.col(key).shift(-1)) for key in keys) if keys else pl.lit(value=True)
     )
@@ -238,31 +259,35 @@ def _remembered(lane: Lane, records: pl.DataFrame, touched: pl.DataFrame) -> pl.
 
 
 def packed(lane: Lane, steps: pl.DataFrame, elements: Mapping[str, pl.DataFrame], stamp: Stamp, clock_us: int) -> Items:
-    """Steps as records with one layer."""
+    """Steps, sorted by keys and time, as records with one layer."""
     if steps.is_empty():
         return
-    keys = lane.keys
-    ordered = steps.sort([*keys, TIME])
-    until = clock_us if lane.carry is None else lane.carry.until
-    since = tiles_since(lane.view, until)
+    since = tiles_since(lane.view, clock_us if lane.carry is None else _last_row(lane.carry))
     found = [
-        *pack_shorter(lane.fingerprint, lane.layout, keys, ordered.drop(CUT_OFF), elements, since, ordered[CUT_OFF])
+        *pack_shorter(lane.fingerprint, lane.layout, lane.keys, steps.drop(CUT_OFF), elements, since, steps[CUT_OFF])
     ]
     if not found:
         return
     names, kinds, bodies = zip(*found, strict=True)
-    expires = _expires(lane, ordered)
-    ends = [expires.get(name, 0) for name in names] if expires else [0] * len(names)
-    heads = first_layers(stamp, ends, kinds, [*map(len, bodies)])
+    heads = first_layers(stamp, _expires(lane, steps, names, kinds), kinds, [*map(len, bodies)])
     yield from zip(names, map(bytes.__add__, heads, bodies), strict=True)
 
 
-def _expires(lane: Lane, steps: pl.DataFrame) -> dict[bytes, int]:
-    """When each record expires; empty where none does."""
+def _last_row(carry: Carry) -> int:
+    """The instant from which on windows alone change: rows may count from later on than the cut."""
+    if carry.rows is None or carry.rows.is_empty():
+        return carry.until
+    return max(carry.until, int(carry.rows.select(pl.col("_hr_visible").max()).item()))
+
+
+def _expires(lane: Lane, steps: pl.DataFrame, names: Sequence[bytes], kinds: Sequence[int]) -> Sequence[int]:
+    """When each record expires; 0 for never. `names` are those of the records, `kinds` what they are made of."""
     ends = expiries(lane.view, steps)
     if ends is None:
-        return {}
-    last = steps.select(lane.keys).with_columns(pl.Series("_hr_expires", ends))
-    last = last.unique(lane.keys, keep="last", maintain_order=True) if lane.keys else last.tail(1)
-    keys = record_keys(lane.fingerprint, last.select(lane.keys) if lane.keys else pl.DataFrame())
-    return {key: when for key, when in zip(keys, last["_hr_expires"].to_list(), strict=False) if key is not None}
+        return [0] * len(names)
+    last: list[int] = ends[record_starts(lane.keys, steps)[1:] - 1].tolist()
+    if len(last) == len(names) and len(set(kinds)) == 1:  # in the order of the steps
+        return last
+    keys = record_keys(lane.fingerprint, entities_of(lane.keys, steps, record_starts(lane.keys, steps)))
+    found = dict(zip(keys, last, strict=True))
+    return [found[name] for name in names]

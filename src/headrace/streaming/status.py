@@ -90,11 +90,14 @@ class StreamStatus:
     condition : str
         ``catching up``, ``running``, ``stopped`` or ``failed``.
     why : str
-        Why it stopped or failed, else empty.
+        Why it stopped or failed, or what it waits for; else empty.
     epoch : int
         The last one that was committed.
     cut : int
         Through when all that is known has been read: the watermark.
+    ahead : int
+        From when on what is served tells of every row that was read: the cut, or where steps are not written, as far as
+        the partition that has come furthest.
     events, rejected, duplicates, late : int
         Records read; refused by the contract; left out as copies; known later than ``max_lateness``.
     events_per_second : float
@@ -115,6 +118,8 @@ class StreamStatus:
         One each.
     sinks : mapping of str to int
         For each sink the last epoch that it has.
+    process : str
+        What tells its process from those of other machines and containers: ``host:pid:start``.
     """
 
     source: str
@@ -128,6 +133,7 @@ class StreamStatus:
     why: str = ""
     epoch: int = 0
     cut: int = 0
+    ahead: int = 0
     events: int = 0
     rejected: int = 0
     duplicates: int = 0
@@ -142,6 +148,13 @@ class StreamStatus:
     partitions: tuple[PartitionStatus, ...] = ()
     views: tuple[ViewStatus, ...] = ()
     sinks: dict[str, int] = field(default_factory=dict)
+    process: str = ""
+
+    @property
+    def place(self) -> str:
+        """Its process, and the host that this runs on, for people."""
+        host = self.process.partition(":")[0]
+        return f"process {self.pid} on {host}" if host else f"process {self.pid}"
 
     @property
     def lag_offsets(self) -> int:
@@ -156,7 +169,7 @@ class StreamStatus:
     def plain(self) -> dict[str, Any]:
         """As plain data, for JSON."""
         document: dict[str, Any] = msgspec.to_builtins(self)
-        return document | {"lag_offsets": self.lag_offsets, "lag_seconds": self.lag_seconds}
+        return document | {"lag_offsets": self.lag_offsets, "lag_seconds": self.lag_seconds, "place": self.place}
 
 
 def write_status(folder: Path, status: StreamStatus) -> None:

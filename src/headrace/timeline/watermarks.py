@@ -5,7 +5,7 @@ A watermark frees state, closes windows for those who want each step once, and f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from headrace.types import BEGINNING
@@ -37,6 +37,14 @@ class Watermarks:
     active_at: Mapping[str, int] = field(default_factory=dict)
     cut: int = BEGINNING
 
+    def ahead(self, now: int) -> int:
+        """Through when those know who only ask for values from now on: as far as the partition that has come furthest.
+
+        What the others have that is older counts from there on, so it is in time for every later question. `now` is the
+        reader's clock: a time that is still to come is not taken for past.
+        """
+        return max(self.cut, min(max(self.reached.values(), default=self.cut), now))
+
     def heard(self, newest: Mapping[str, int], now: int) -> Watermarks:
         """After an epoch with rows of some partitions; `newest` is the greatest time of each."""
         reached = {**self.reached, **{p: max(t, self.reached.get(p, t)) for p, t in newest.items()}}
@@ -47,8 +55,9 @@ class Watermarks:
         return {p for p in at_head if now - self.active_at.get(p, now) >= idle_us}
 
     def advanced(
-        self, now: int, at_head: set[str], idle_us: int, allowed_us: int = 0, *, closing: bool = False
-    ) -> Watermarks:
+        self, now: int, at_head: set[str], idle_us: int, allowed_us: int = 0, *, closing: bool = False,
+        partitions: Iterable[str] = (),
+    ) -> Watermarks:  # fmt: skip
         """With the cut moved on as far as what is awaited allows.
 
         Parameters
@@ -63,8 +72,11 @@ class Watermarks:
             How far rows of one partition may run back in time: none where the log stamps them.
         closing : bool
             Where all partitions are idle, go on with the reader's clock, `idle_us` behind it.
+        partitions : iterable of str
+            All that there are: one that was never heard of holds the cut until it is read to its end, as what it holds
+            may be of any time.
         """
-        if not self.reached:
+        if not self.reached or set(partitions) - set(self.reached) - at_head:
             return self
         idle = self.idle(at_head, now or max(self.active_at.values()), idle_us)
         awaited = [time for p, time in self.reached.items() if p not in idle]

@@ -76,6 +76,7 @@ def test_buses(made: Run) -> None:
     assert made.counts["duplicates"] > 10_000  # of the second round, most were copies of the first one's
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("made", [UBER], indirect=True, ids=["uber_pickups"])
 def test_pickups(made: Run) -> None:
     check_ingest(made, "pickups")
@@ -83,6 +84,7 @@ def test_pickups(made: Run) -> None:
     check_offline_and_online_agree(made)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("made", [TAXI], indirect=True, ids=["yellow_taxi"])
 def test_taxi_trips(made: Run) -> None:
     check_ingest(made, "trips")
@@ -96,6 +98,7 @@ def test_taxi_trips(made: Run) -> None:
     assert datetime(2018, 11, 4, 5, 40, 22, tzinfo=UTC) not in pickups
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("made", [RETAIL], indirect=True, ids=["online_retail"])
 def test_invoices(made: Run) -> None:
     check_ingest(made, "lines")

@@ -43,7 +43,7 @@ def test_what_somebody_has_to_look_at_is_said(capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().out
     assert "gps: failed: topic 'gps' is gone" in said
     assert rows(said, "gps")[0][:4] == ["gps", "failed", "12,345", "0"]
-    assert "orders: its process 77 runs, but has not committed an epoch for 1m30s" in said
+    assert "orders: its process 77 has not committed an epoch for 1m30s" in said
     assert "orders: its log does not say when it took a record, so freshness is not known" in said
     assert " ".join(rows(said, "orders")[0]) == "orders running 12,345 51,234 2,540 1.5 s – – –"
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from headrace.platform.processes import has_ended, this_process
+from headrace.platform.processes import has_ended, is_here, this_process
 
 HOST, PID, START = this_process().split(":")
 STARTED, _, SYSTEM = START.partition("@")
@@ -18,6 +18,7 @@ def test_this_process_has_not_ended() -> None:
     assert int(PID) == os.getpid()
     assert not has_ended(this_process())
     assert not has_ended(f"{this_process()}:second thread")
+    assert is_here(this_process())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="of other processes nothing is known there")
@@ -40,6 +41,7 @@ def test_a_number_that_was_given_to_another_process_since_is_not_that_process() 
 )
 def test_of_a_process_elsewhere_nothing_is_known(elsewhere: str) -> None:
     assert not has_ended(elsewhere)
+    assert not is_here(elsewhere)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no process 1")

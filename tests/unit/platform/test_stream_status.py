@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DefinitionError, StreamError, UnknownNameError
-from headrace.platform.processes import is_running
+from headrace.platform.processes import is_running, this_process
 from headrace.platform.stream_status import GONE, status_folder, stream_status
 from headrace.streaming.status import read_status
 from headrace.types import SECOND
@@ -76,8 +76,35 @@ def test_a_number_that_another_process_has_got_since(tmp_path: Path) -> None:
     assert is_running(os.getpid(), now_us())
     assert not is_running(os.getpid(), now_us() - 365 * 86_400 * SECOND)
     context = project(tmp_path)
-    say(context, status(started_at=NOW - 3_650 * 86_400 * SECOND))
+    say(context, status(started_at=NOW - 3_650 * 86_400 * SECOND, process=""))
     assert stream_status(context)[0].condition == GONE
+
+
+@pytest.mark.parametrize("process", ["harbour:{pid}:77@{system}", "{host}:{pid}:77@another-container"])
+@pytest.mark.parametrize(("silent_seconds", "condition"), [(100, "running"), (130, GONE)])
+def test_a_worker_elsewhere_is_judged_by_what_it_said_last(
+    tmp_path: Path, ended_pid: int, process: str, silent_seconds: int, condition: str
+) -> None:
+    context = project(tmp_path)
+    host, _, start = this_process().split(":")
+    process = process.format(pid=ended_pid, host=host, system=start.partition("@")[2])
+    say(context, status(pid=ended_pid, process=process, at=NOW - silent_seconds * SECOND))
+    (found,) = stream_status(context)
+    assert found.condition == condition
+    if condition == GONE:
+        where = process.partition(":")[0]
+        assert f"its process {ended_pid} on {where} says nothing any more: it ended, or that machine" in found.why
+
+
+@LINUX
+def test_a_worker_here_is_judged_by_its_process(tmp_path: Path) -> None:
+    context = project(tmp_path)
+    say(context, status(at=NOW - 3_600 * SECOND))
+    assert stream_status(context)[0].condition == "running"
+    host, pid, start = this_process().split(":")
+    say(context, status(process=f"{host}:{pid}:1@{start.partition('@')[2]}"))
+    (found,) = stream_status(context)
+    assert (found.condition, found.why.partition(":")[0]) == (GONE, f"its process {pid} on {host} ended without a word")
 
 
 def test_workers_of_an_earlier_run_are_left_out(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from headrace.platform.context import Context
 from headrace.platform.stream_status import status_folder
 from headrace.server.page_running import page_beside, run_page
 from headrace.types import SECOND
-from tests.stream_statuses import NOW, project, say, status
+from tests.stream_statuses import NOW, partition, project, say, status
 
 
 @pytest.fixture
@@ -32,9 +32,17 @@ def client(context: Context) -> Iterator[httpx.Client]:
         yield asking
 
 
+def sampled(client: httpx.Client) -> httpx.Response:
+    """Ask until a sample has a stream."""
+    until = time.monotonic() + 20
+    while not (answer := client.get("/status.json?after=0")).json()["streams"] and time.monotonic() < until:
+        time.sleep(0.05)
+    return answer
+
+
 def test_each_worker_is_told_of(context: Context, client: httpx.Client) -> None:
     say(context, status(condition="failed", why="topic 'gps' is gone"))
-    answer = client.get("/status.json")
+    answer = sampled(client)
     assert answer.headers["content-type"] == "application/json"
     found = answer.json()
     assert (found["project"], found["now_seconds"]) == ("city", NOW / SECOND)
@@ -44,7 +52,7 @@ def test_each_worker_is_told_of(context: Context, client: httpx.Client) -> None:
 
 
 def test_where_no_stream_ran_there_is_nothing(client: httpx.Client) -> None:
-    assert client.get("/status.json").json()["streams"] == []
+    assert client.get("/status.json").json() == {"project": "city", "now_seconds": NOW / SECOND, "streams": []}
     assert client.get("/history.json").json() == {"now_seconds": NOW / SECOND, "sources": {}}
 
 
@@ -56,6 +64,23 @@ def test_samples_are_taken_while_it_is_up(context: Context, client: httpx.Client
     assert found["gps"]["events_per_second"][0] == 0
     assert client.get("/history.json", params={"after": NOW / SECOND}).json()["sources"]["gps"]["at_seconds"] == []
     assert client.get("/history.json?after=x").status_code == 422
+    assert client.get("/status.json?after=x").json()["error"]["message"].startswith("after= is a number")
+    assert client.get("/history.json?after=1.5").json()["sources"]["gps"]["at_seconds"] != []
+
+
+def test_cards_and_curves_are_of_the_same_moment(tmp_path: Path) -> None:
+    times = iter(range(NOW, NOW + 1_000 * SECOND, SECOND))
+    context = project(tmp_path, lambda: next(times))
+    with page_beside(context, "127.0.0.1", 0) as url, httpx.Client(base_url=url) as client:
+        for number in range(40):
+            say(context, status(partitions=(partition("0", number, 1.0),)))
+            found = client.get("/status.json?after=0").json()
+            if found["streams"]:
+                (cards,), curves = found["streams"], found["history"]["gps"]
+                assert found["now_seconds"] == curves["at_seconds"][-1]
+                assert cards["lag_offsets"] == curves["lag_offsets"][-1]
+            time.sleep(0.05)
+        assert len(curves["at_seconds"]) > 1
 
 
 def test_prometheus_is_answered(context: Context, client: httpx.Client) -> None:
@@ -69,7 +94,9 @@ def test_a_status_that_can_not_be_read_is_told(context: Context, client: httpx.C
     folder = status_folder(context, "gps")
     folder.mkdir(parents=True)
     (folder / "status-0.json").write_text("{")
-    answer = client.get("/status.json")
+    until = time.monotonic() + 20
+    while (answer := client.get("/status.json")).status_code == 200 and time.monotonic() < until:
+        time.sleep(0.05)
     assert (answer.status_code, answer.json()["error"]["type"]) == (503, "StreamError")
     assert "source 'gps': what its stream says of itself" in answer.json()["error"]["message"]
     assert "headrace_stream_status_readable 0.0" in client.get("/metrics").text
@@ -117,7 +144,8 @@ def test_it_is_not_served_where_others_reach_it(context: Context, host: str) -> 
 def test_it_runs_beside_a_stream(context: Context) -> None:
     say(context, status(condition="stopped"))
     with page_beside(context, "127.0.0.1", 0) as url:
-        assert httpx.get(f"{url}/status.json").json()["streams"][0]["source"] == "gps"
+        with httpx.Client(base_url=url) as client:
+            assert sampled(client).json()["streams"][0]["source"] == "gps"
         port = int(url.rpartition(":")[2])
         with pytest.raises(SettingsError, match=f"can't be served at 127.0.0.1, port {port}: .*Take another port"):
             run_page(context, "127.0.0.1", port, threading.Event())

@@ -85,6 +85,7 @@ def test_labels_are_one_row_a_request_and_neither_rare_nor_common(city: City, ri
     assert 0.2 < labels["target"].sum() / len(labels) < 0.5
 
 
+@pytest.mark.thorough
 def test_what_was_known_predicts_the_next_day(examples: pl.DataFrame) -> None:
     columns = ["speed", "city_wait", "rating"]
     _, next_day = _fit(examples, columns, columns)
