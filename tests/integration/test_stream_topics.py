@@ -20,6 +20,7 @@ from headrace.platform import Platform
 from headrace.platform.stream_pace import Pace
 from headrace.platform.stream_topics import TopicSink
 from tests.integration.feeding import Feed, running, until
+from tests.integration.test_stream_workers import Drivers
 from tests.step_topics import decoded, messages_of, topic_steps
 from tests.streaming import pings, project, run, streamed_steps, truth, write
 
@@ -115,6 +116,21 @@ def test_topics_are_added_to_a_stream_that_ran_without(
     for view in KEYS:
         in_lake = streamed_steps(platform, view).filter(pl.col("valid_from").dt.epoch("us") >= cut)
         assert topic_steps(platform, view, truth(platform, view, rows).schema).height == in_lake.height > 100
+
+
+@pytest.mark.thorough
+def test_workers_that_change_in_number_write_each_step_once(tmp_path: Path, kafka_bootstrap: str, sinks: str) -> None:
+    drivers, rows = Drivers(kafka_bootstrap, f"gps-{uuid.uuid4().hex[:8]}"), pings(3000, seed=6)
+    platform = drivers.project(tmp_path, sinks=sinks)
+    for number, workers in enumerate([2, 2, 1, 2]):
+        drivers.send(rows[number * 700 : (number + 1) * 700])
+        platform.stream("gps", ONCE, workers=workers)
+    cut = min(status.cut for status in platform.stream_status())
+    before = pl.col("valid_from").dt.epoch("us") < cut
+    wanted = truth(platform, "driver_now", rows[:2800]).filter(before).sort("driver_id", "valid_from")
+    found = topic_steps(platform, "driver_now", wanted.schema).filter(before).select(wanted.columns)
+    assert wanted.height > 1_000
+    assert_frame_equal(found.sort("driver_id", "valid_from"), wanted, rel_tol=1e-12)
 
 
 # ------------------------------------------------------------ kills

@@ -13,7 +13,7 @@ import headrace as hr
 from headrace.definitions.codec import definitions_of, document_of
 from headrace.definitions.fingerprint import fingerprint
 from headrace.definitions.functions import function_at
-from headrace.definitions.locations import MESSAGE_FORMATS
+from headrace.definitions.locations import MESSAGE_FORMATS, PARTITIONERS
 from headrace.definitions.project import KINDS, Definitions
 from headrace.definitions.views import FeatureView
 from headrace.definitions.yaml import from_yaml, to_yaml
@@ -64,7 +64,8 @@ def checks(column: str) -> st.SearchStrategy[Any]:
 
 
 MASKS = st.sampled_from([hr.mask.hmac(), hr.mask.drop(), hr.mask.truncate(0), hr.mask.truncate(3)])
-STREAMS = st.none() | st.builds(hr.Kafka, TEXTS, st.sampled_from(MESSAGE_FORMATS)) | st.builds(hr.Debezium, TEXTS)
+TOPICS = st.builds(hr.Kafka, TEXTS, st.sampled_from(MESSAGE_FORMATS), st.just(""), st.sampled_from(PARTITIONERS))
+STREAMS = st.none() | TOPICS | st.builds(hr.Debezium, TEXTS)
 
 
 def sources(name: str, starts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

@@ -30,7 +30,9 @@ def stream(
     reset: Annotated[bool, typer.Option(help="Forget what an earlier run remembered.")] = False,
     reload: Annotated[list[str] | None, typer.Option(help="A view that begins again with what is published.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="How many processes share its partitions.")] = 1,
-    epoch: Annotated[float, typer.Option(help="Seconds that an epoch gathers.", min=0.0)] = 1.0,
+    epoch: Annotated[
+        float | None, typer.Option(help="Seconds that an epoch gathers: 0.5, or 1 where steps are written.", min=0.0)
+    ] = None,
     page: Annotated[int | None, typer.Option(help="Serve the live page at this port of this machine.")] = None,
     project: ProjectOption = Path(),
 ) -> None:
@@ -42,6 +44,7 @@ def stream(
 
     platform = Platform.open(project)
     sinks = Sinks.of(platform.context.settings.stream_sinks)
+    epoch = epoch if epoch is not None else 1.0 if sinks.lake or sinks.topics else 0.5
     pace = Pace(epoch, until_idle=until_idle, every_step=sinks.lake, reload=tuple(reload or ()))
     names = source or [each.name for each in platform.context.definitions.sources.values() if each.stream is not None]
     if not names:

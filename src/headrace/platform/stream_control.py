@@ -79,6 +79,7 @@ class Control:
         """Take over what was rolled back, and go on with what was released: at an epoch's boundary."""
         worker = self.worker
         if again := changed(worker.context, worker.state.lanes):
+            worker.settle()
             self._begin_again(again)
             self._add_lanes(
                 [empty_lane(worker.context, view) for view in streamed_views(worker.context, worker.source)]

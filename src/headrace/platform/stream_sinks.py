@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -126,12 +127,9 @@ class OnlineSink:
         OnlineStoreError
             If the store can't be written.
         """
-        written = 0
-        for each in moved:
-            items = list(each.items(epoch, clock_us))
-            self._put(each.lane, iter(items))
-            crash_point("after online records")
-            written += len(items)
+        with ThreadPoolExecutor(1) as writing:  # a store is waited for while the next view's records are packed
+            puts = [writing.submit(self._put_epoch, each.lane, list(each.items(epoch, clock_us))) for each in moved]
+        written = sum(put.result() for put in puts)
         self.mark(epoch)
         return written
 
@@ -166,6 +164,11 @@ class OnlineSink:
         prefix = record_prefix(lane.fingerprint)
         old = (key for key, value in self.store.scan(prefix) if stamp_of(value).generation < lane.generation)
         self.store.delete_many(old)
+
+    def _put_epoch(self, lane: Lane, items: list[tuple[bytes, bytes]]) -> int:
+        self._put(lane, iter(items))
+        crash_point("after online records")
+        return len(items)
 
     def _over(self, items: list[tuple[bytes, bytes]], seen: Stamp | None) -> Iterator[tuple[bytes, bytes]]:
         there = self.store.get_many([key for key, _ in items])

@@ -31,7 +31,7 @@ from headrace.platform.stream_moving import Mover, Outcome
 from headrace.platform.stream_pace import WHOLE, MisplacedError, Pace, Part
 from headrace.platform.stream_sinks import LakeSink, OnlineSink
 from headrace.platform.stream_states import State
-from headrace.platform.stream_status import CATCHING_UP, status_folder
+from headrace.platform.stream_status import CATCHING_UP, FAILED, RUNNING, STOPPED, status_folder
 from headrace.platform.stream_tally import Tally
 from headrace.platform.stream_topics import TopicSink
 from headrace.streaming.epochs import EpochLog, Logged, Plan
@@ -91,6 +91,7 @@ class Worker:
     check: Callable[[pl.DataFrame], None] = lambda _: None
     state: State = field(init=False)
     tally: Tally = field(init=False)
+    _effective: State = field(init=False)
     mover: Mover = field(init=False)
     _log: EpochLog = field(init=False)
     _topics: TopicSink | None = field(init=False)
@@ -100,6 +101,8 @@ class Worker:
     _swept_at: float = field(default=-math.inf, init=False)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), init=False)
     _pending: Future[None] | None = field(default=None, init=False)
+    _saver: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), init=False)
+    _saving: Future[None] | None = field(default=None, init=False)
     _written: int = field(default=0, init=False)
     _bounds: dict[str, Bounds] = field(default_factory=dict, init=False)
     _is_waiting: bool = field(default=False, init=False)
@@ -160,15 +163,16 @@ class Worker:
         try:
             self._begin()
             work()
-            self._settle()
+            self.settle()
             self.save()
-            self._say("stopped")
+            self._say(STOPPED)
         except Exception as error:
             if hasattr(self, "state"):
-                self._say("failed", str(error))
+                self._say(FAILED, str(error))
             raise
         finally:
             self._writer.shutdown()
+            self._saver.shutdown()
             self._log.close()
             if self._topics is not None:
                 self._topics.close()
@@ -212,7 +216,7 @@ class Worker:
         self._written = self.state.epoch
         for plan in logged.after(self.state.epoch):
             self._again(plan, has_taken_effect=plan.epoch <= logged.committed)
-        self._settle()
+        self.settle()
         self._mend_store()
         if self.part.is_all:
             self._control.begin(empty)
@@ -271,14 +275,14 @@ class Worker:
             self._take(plan, received)
             self.tally.seconds["total"] = round(time.monotonic() - began, 4)
         else:
-            self._settle()
+            self.settle()
             if (self.pace.until_idle or self.pace.cap) and len(at_head) == len(bounds):
                 return False
-        is_new = self.state.epoch > self.tally.snapshot_epoch
+        is_new = self._effective.epoch > self.tally.snapshot_epoch
         if is_new and time.monotonic() - self._saved_at > self.pace.snapshot_seconds:
-            self.save(has_to=False)
+            self._save_beside()
         self._show()
-        self._say("running")
+        self._say(RUNNING)
         if received.frame.height < self.pace.most_rows // 2:
             self._rest(began + self.pace.epoch_seconds)
         return True
@@ -301,7 +305,7 @@ class Worker:
             except UnreachableError as error:
                 if self.pace.until_idle:
                     raise
-                self._settle()
+                self.settle()
                 if not self._is_waiting:
                     self.tell(f"{error} Waiting for it.")
                 self._is_waiting = True
@@ -340,11 +344,11 @@ class Worker:
         try:
             state, outcome = self.mover.moved(self.state, plan, received.frame)
         except MisplacedError:
-            self._settle()
+            self.settle()
             self._log.void(plan.epoch)
             raise
         self.tally.stage("compute", mark)
-        self._settle()
+        self.settle()
         self.state = state
         self._pending = self._writer.submit(self._effect, plan, outcome, received.frame)
 
@@ -361,11 +365,12 @@ class Worker:
         self.tally.stage("commit", mark)
         self.tally.served(frame, plan.read_at, self.context.clock())
 
-    def _settle(self) -> None:
-        """Wait until the last epoch has taken effect."""
+    def settle(self) -> None:
+        """Wait until all that is remembered has taken effect."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
+        self._effective = self.state
 
     def _write(self, epoch: int, outcome: Outcome) -> None:
         """Write an epoch into every sink that does not have it yet."""
@@ -408,36 +413,55 @@ class Worker:
     # ------------------------------------------------------------ beside
 
     def _show(self, *, at_once: bool = False) -> None:
-        """Let readers know how far it has come."""
+        """Let readers know how far it has come, and follow what was published."""
         if not self.part.is_all or (not at_once and time.monotonic() - self._head_at < _HEAD_SECONDS):
             return
-        self._settle()
         if not at_once:
             self._control.follow()
         self._head_at = time.monotonic()
-        self._patiently(lambda: self._control.heads.show(self.state.lanes, self.state.marks.cut))
+        shown = self._effective
+        self._patiently(lambda: self._control.heads.show(shown.lanes, shown.marks.cut))
 
-    def save(self, *, has_to: bool = True, anew: bool = False) -> None:
+    def save(self, *, anew: bool = False) -> None:
         """Save what is remembered, and forget the log before the oldest snapshot that is kept.
 
-        Where it can't be written and does not have to, it is said: what the log keeps is then read again after a crash.
+        Parameters
+        ----------
+        anew : bool
+            As of `headrace.platform.stream_states.save`.
         """
-        self._settle()
+        self.settle()
         self._sweep()
-        self._saved_at = time.monotonic()
+        self._saved()
+        self._snapshot(self.state, anew=anew)
+
+    def _save_beside(self) -> None:
+        """Save, while the next epochs are read and written; not if the last time is still going on."""
+        if self._saving is None or self._saving.done():
+            self._sweep()
+            self._saved()
+            self._saved_at = time.monotonic()
+            self._saving = self._saver.submit(self._snapshot_if_there_is_room, self._effective)
+
+    def _saved(self) -> None:
+        """Wait until nothing is being saved."""
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            saving.result()
+
+    def _snapshot(self, state: State, *, anew: bool = False) -> None:
         folder = self.folder / "snapshots"
+        stream_states.save(folder, state, anew=anew)
+        crash_point("after snapshot")
+        self._log.forget(stream_states.oldest_epoch(folder) + 1)
+        self.tally.snapshot_epoch = state.epoch
+
+    def _snapshot_if_there_is_room(self, state: State) -> None:
+        """Save; or say that it can't be: what the log keeps is then read again after a crash."""
         try:
-            stream_states.save(folder, self.state, anew=anew)
-            crash_point("after snapshot")
-            self._log.forget(stream_states.oldest_epoch(folder) + 1)
+            self._snapshot(state)
         except LakeError as error:
-            if has_to:
-                raise
-            self.tell(
-                f"{error} Meanwhile it goes on without a snapshot of epoch {self.state.epoch:,}, and tries again."
-            )
-        else:
-            self.tally.snapshot_epoch = self.state.epoch
+            self.tell(f"{error} Meanwhile it goes on without a snapshot of epoch {state.epoch:,}, and tries again.")
 
     def _sweep(self) -> None:
         """Forget entities whose records have expired, in memory and in the store: by the clock, and by the cut."""
@@ -452,7 +476,7 @@ class Worker:
         self.state = replace(self.state, lanes=tuple(lanes))
 
     def _say(self, condition: str, why: str = "") -> None:
-        if not self._is_waiting:
+        if not self._is_waiting:  # asked anew: what came since the epoch began is lag too
             with suppress(StreamError):  # then the last ones are shown; `why`, or the next epoch, says what is wrong
                 self._bounds = self.stream.bounds()
         has_sink = {"online": True, "lake": self.pace.every_step, "kafka": self._topics is not None}

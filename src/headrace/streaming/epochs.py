@@ -164,11 +164,12 @@ class EpochLog:
         LakeError
             If it can't be written: the log is as it was.
         """
-        logged = self.read()
-        self.close()
-        kept = [_planned(plan) for plan in logged.plans if plan.epoch >= before]
-        with lake_failures("write", self.path):
-            write_file(self.path, b"".join([*kept, _line({"commit": logged.committed})]))
+        with self._turn:
+            logged = self.read()
+            self.close()
+            kept = [_planned(plan) for plan in logged.plans if plan.epoch >= before]
+            with lake_failures("write", self.path):
+                write_file(self.path, b"".join([*kept, _line({"commit": logged.committed})]))
 
     def close(self) -> None:
         """Let go of the file."""

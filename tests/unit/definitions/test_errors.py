@@ -57,6 +57,11 @@ UNKNOWN: dict[str, tuple[Build, str, str]] = {
         "driver_id",
     ),
     "a source's time": (lambda: source(event_time="tz"), "source 'gps': there is no column 'tz'", "ts"),
+    "a topic's key": (
+        lambda: source(stream=hr.Kafka("gps", key="driver")),
+        "source 'gps': there is no column 'driver'",
+        "driver_id",
+    ),
     "a source's identity": (lambda: source(dedupe_on="event"), "source 'gps': there is no column 'event'", "event_id"),
     "a contract's column": (
         lambda: source(contract=[hr.check.not_null("speeed")]),
