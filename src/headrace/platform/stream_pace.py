@@ -17,7 +17,8 @@ class Pace:
     epoch_seconds : float
         How long an epoch gathers, where no more is waiting.
     most_rows : int
-        How many records an epoch has at most.
+        How many records an epoch has at most. Where more are waiting it gathers so many, for seconds if need be: each
+        entity is written once an epoch, so large ones cost less.
     idle_seconds : float
         After how long without records a partition that is read to its end is not waited for.
     snapshot_seconds : float
@@ -37,7 +38,7 @@ class Pace:
     """
 
     epoch_seconds: float = 1.0
-    most_rows: int = 500_000
+    most_rows: int = 1_000_000
     idle_seconds: float = 10.0
     snapshot_seconds: float = 15.0
     every_step: bool = False

@@ -51,6 +51,8 @@ T = TypeVar("T")
 
 _RETRY_SECONDS: Final = 1.0
 _HEAD_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.25
+_GATHER_SECONDS: Final = 3.0
 
 
 @dataclass(slots=True)
@@ -292,8 +294,10 @@ class Worker:
         self._bounds = bounds = self.stream.bounds()
         positions = {name: self.state.positions.get(name, found.earliest) for name, found in bounds.items()}
         positions |= {name: at for name, at in self.state.positions.items() if name not in bounds and self._is_topic}
+        waiting = sum(max(0, found.head - positions[name]) for name, found in bounds.items())
+        patience = _GATHER_SECONDS if waiting >= self.pace.most_rows else min(_LOOK_SECONDS, self.pace.epoch_seconds)
         mark = time.perf_counter()
-        received = self.stream.poll(positions, self.pace.most_rows, min(0.25, self.pace.epoch_seconds))
+        received = self.stream.poll(positions, self.pace.most_rows, patience)
         self.tally.stage("read", mark)
         return positions, received
 
