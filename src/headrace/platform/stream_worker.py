@@ -20,7 +20,7 @@ import polars as pl
 from headrace.connectors.streams import RECEIVED, Received
 from headrace.connectors.transactions import AbortedError
 from headrace.definitions.locations import Files
-from headrace.errors import LakeError, OnlineStoreError, StateError, StreamError, UnreachableError
+from headrace.errors import OnlineStoreError, StateError, StreamError, UnreachableError
 from headrace.platform import stream_states
 from headrace.platform.crash_points import crash_point
 from headrace.platform.refining import hashes
@@ -29,6 +29,7 @@ from headrace.platform.stream_control import Control
 from headrace.platform.stream_loading import empty_lane, streamed_views
 from headrace.platform.stream_moving import Mover, Outcome
 from headrace.platform.stream_pace import WHOLE, MisplacedError, Pace, Part
+from headrace.platform.stream_saving import Saver
 from headrace.platform.stream_sinks import LakeSink, OnlineSink
 from headrace.platform.stream_states import State
 from headrace.platform.stream_status import CATCHING_UP, FAILED, RUNNING, STOPPED, status_folder
@@ -97,14 +98,12 @@ class Worker:
     mover: Mover = field(init=False)
     _log: EpochLog = field(init=False)
     _topics: TopicSink | None = field(init=False)
+    _saver: Saver = field(init=False)
     _control: Control = field(init=False)
     _head_at: float = field(default=0.0, init=False)
-    _saved_at: float = field(default_factory=time.monotonic, init=False)
     _swept_at: float = field(default=-math.inf, init=False)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), init=False)
     _pending: Future[None] | None = field(default=None, init=False)
-    _saver: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), init=False)
-    _saving: Future[None] | None = field(default=None, init=False)
     _written: int = field(default=0, init=False)
     _bounds: dict[str, Bounds] = field(default_factory=dict, init=False)
     _is_waiting: bool = field(default=False, init=False)
@@ -118,6 +117,7 @@ class Worker:
         self.tally = Tally(
             self.source.name, self.stream.location, self.stream.measures_arrival, self.context.clock(), self.part
         )
+        self._saver = Saver(self.folder / "snapshots", self._log, self.tally, self.tell)
         self.mover = Mover(
             self.context.engine,
             self.source,
@@ -174,7 +174,7 @@ class Worker:
             raise
         finally:
             self._writer.shutdown()
-            self._saver.shutdown()
+            self._saver.close()
             self._log.close()
             if self._topics is not None:
                 self._topics.close()
@@ -281,8 +281,9 @@ class Worker:
             if (self.pace.until_idle or self.pace.cap) and len(at_head) == len(bounds):
                 return False
         is_new = self._effective.epoch > self.tally.snapshot_epoch
-        if is_new and time.monotonic() - self._saved_at > self.pace.snapshot_seconds:
-            self._save_beside()
+        if is_new and time.monotonic() - self._saver.saved_at > self.pace.snapshot_seconds:
+            self._sweep()
+            self._saver.save_beside(self._effective)
         self._show()
         self._say(RUNNING)
         if received.frame.height < self.pace.most_rows // 2:
@@ -427,45 +428,10 @@ class Worker:
         self._patiently(lambda: self._control.heads.show(shown.lanes, shown.marks.cut))
 
     def save(self, *, anew: bool = False) -> None:
-        """Save what is remembered, and forget the log before the oldest snapshot that is kept.
-
-        Parameters
-        ----------
-        anew : bool
-            As of `headrace.platform.stream_states.save`.
-        """
+        """Save what is remembered, now; see `headrace.platform.stream_saving.Saver.save`."""
         self.settle()
         self._sweep()
-        self._saved()
-        self._snapshot(self.state, anew=anew)
-
-    def _save_beside(self) -> None:
-        """Save, while the next epochs are read and written; not if the last time is still going on."""
-        if self._saving is None or self._saving.done():
-            self._sweep()
-            self._saved()
-            self._saved_at = time.monotonic()
-            self._saving = self._saver.submit(self._snapshot_if_there_is_room, self._effective)
-
-    def _saved(self) -> None:
-        """Wait until nothing is being saved."""
-        saving, self._saving = self._saving, None
-        if saving is not None:
-            saving.result()
-
-    def _snapshot(self, state: State, *, anew: bool = False) -> None:
-        folder = self.folder / "snapshots"
-        stream_states.save(folder, state, anew=anew)
-        crash_point("after snapshot")
-        self._log.forget(stream_states.oldest_epoch(folder) + 1)
-        self.tally.snapshot_epoch = state.epoch
-
-    def _snapshot_if_there_is_room(self, state: State) -> None:
-        """Save; or say that it can't be: what the log keeps is then read again after a crash."""
-        try:
-            self._snapshot(state)
-        except LakeError as error:
-            self.tell(f"{error} Meanwhile it goes on without a snapshot of epoch {state.epoch:,}, and tries again.")
+        self._saver.save(self.state, anew=anew)
 
     def _sweep(self) -> None:
         """Forget entities whose records have expired, in memory and in the store: by the clock, and by the cut."""
