@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
@@ -62,8 +63,9 @@ class Hands:
             child = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603
             self._running.append(child)
             assert child.stdin is not None
-            child.stdin.write(pace + b"\n")
-            child.stdin.flush()
+            with suppress(BrokenPipeError):  # it ended already: `are_running` says so
+                child.stdin.write(pace + b"\n")
+                child.stdin.flush()
         return self
 
     def __exit__(
@@ -72,7 +74,8 @@ class Hands:
         """Let them end in good order, and wait for that."""
         for child in self._running:
             if child.stdin is not None:
-                child.stdin.close()
+                with suppress(BrokenPipeError):
+                    child.stdin.close()
         deadline = time.monotonic() + _END_SECONDS
         for child in self._running:
             try:
