@@ -12,7 +12,7 @@ from headrace.connectors.streams import OFFSET, PARTITION
 from headrace.platform.registering import ROLLBACK
 from headrace.platform.silver import identity, silver_schema
 from headrace.platform.stream_heads import Heads
-from headrace.platform.stream_loading import empty_lane, loaded_lane, streamed_views
+from headrace.platform.stream_loading import empty_lanes, loaded_lane, streamed_views
 from headrace.platform.stream_states import State
 from headrace.streaming.identities import Identities
 from headrace.streaming.lane import Lane, moved
@@ -81,9 +81,7 @@ class Control:
         if again := changed(worker.context, worker.state.lanes):
             worker.settle()
             self._begin_again(again)
-            self._add_lanes(
-                [empty_lane(worker.context, view) for view in streamed_views(worker.context, worker.source)]
-            )
+            self._add_lanes(empty_lanes(worker.context, worker.source))
 
     def _starts(self, floor: int) -> dict[str, int]:
         """From where on each partition is to be read, for rows that count from an instant on."""

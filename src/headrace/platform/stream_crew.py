@@ -16,6 +16,7 @@ from headrace.errors import OnlineStoreError
 from headrace.platform.stream_control import changed
 from headrace.platform.stream_hands import Hands
 from headrace.platform.stream_heads import Heads
+from headrace.platform.stream_loading import empty_lanes
 from headrace.platform.stream_parts import Layout, Parts, alone
 from headrace.platform.stream_splitting import Keyed, PartStream
 from headrace.platform.stream_worker import Worker
@@ -121,15 +122,15 @@ class Crew:
 
     def _is_outdated(self, layout: Layout, keyed: Keyed) -> bool:
         """Whether the parts can't go on as they are: a view begins, or the topic is said to be keyed otherwise."""
-        lanes = self.parts.noted_lanes()
-        wanted = {lane.view.name: lane.fingerprint for lane in self.parts.empty_lanes()}
+        lanes = self.parts.noted_lanes(layout)
+        wanted = {lane.view.name: lane.fingerprint for lane in empty_lanes(self.context, self.source)}
         if {lane.view.name: lane.fingerprint for lane in lanes} != wanted or self.pace.reload:
             return True
         return layout.keyed(self.source) != keyed or bool(changed(self.context, lanes))
 
     def _attend(self, layout: Layout) -> bool:
         """Let them run, and show how far they are; whether that was all, else a view has to begin anew."""
-        lanes, heads = self.parts.noted_lanes(), Heads(self.context, self.source)
+        lanes, heads = self.parts.noted_lanes(layout), Heads(self.context, self.source)
         with Hands(self.context, self.source, self.pace, layout, self.tell) as hands:
             while not self.stop() and hands.are_running():
                 self._show(heads, lanes, hands)

@@ -37,6 +37,11 @@ def empty_lane(context: Context, view: FeatureView) -> Lane:
     return Lane(view, fingerprint, record_layout(view, no_rows), 1 if own is None else own.generation + 1)
 
 
+def empty_lanes(context: Context, source: Source) -> list[Lane]:
+    """An empty lane for each streamed view of a source, as it is defined now."""
+    return [empty_lane(context, view) for view in streamed_views(context, source)]
+
+
 def loaded_lane(context: Context, view: FeatureView) -> Lane:
     """A lane with the state of what is published of a view under its definition; an empty one, if nothing is."""
     lane, gold = empty_lane(context, view), Gold.of(context, view)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from headrace.errors import ConflictError, StateError
-from headrace.lake.durable import sync_file, sync_folder
+from headrace.lake.durable import sync_folder, write_file
 from headrace.platform import stream_states
 from headrace.platform.crash_points import crash_point
 from headrace.platform.silver import identity
-from headrace.platform.stream_loading import empty_lane, streamed_views
+from headrace.platform.stream_loading import empty_lanes
 from headrace.platform.stream_pace import WHOLE, Part
 from headrace.platform.stream_sinks import OnlineSink
 from headrace.platform.stream_splitting import Keyed, merged, split
@@ -120,7 +120,7 @@ class Parts:
         """
         ids = Identities(identity(self.source), self.source.dedupe_within_us)
         folder = part_folder(self.folder, part) / "snapshots"
-        found, _ = stream_states.newest(folder, ids, self.empty_lanes())
+        found, _ = stream_states.newest(folder, ids, empty_lanes(self.context, self.source))
         if found is None:
             raise StateError(f"{folder}: nothing there can be read. Begin anew: headrace stream --reset")
         return found
@@ -129,14 +129,10 @@ class Parts:
         """The cut of a part's newest snapshot, and the furthest instant that a view has reached in it."""
         return stream_states.noted_instants(part_folder(self.folder, part) / "snapshots")
 
-    def noted_lanes(self) -> list[Lane]:
+    def noted_lanes(self, layout: Layout) -> list[Lane]:
         """A lane a view as the parts have it, without what is remembered of entities."""
-        folder = part_folder(self.folder, Part(0, 2)) / "snapshots"
-        return stream_states.noted_lanes(folder, self.empty_lanes())
-
-    def empty_lanes(self) -> list[Lane]:
-        """A lane a view, as it is defined now."""
-        return [empty_lane(self.context, view) for view in streamed_views(self.context, self.source)]
+        folder = part_folder(self.folder, layout.parts[0]) / "snapshots"
+        return stream_states.noted_lanes(folder, empty_lanes(self.context, self.source))
 
     def spread(self, keyed: Keyed, workers: int) -> Layout:
         """Split the whole among workers."""
@@ -145,12 +141,7 @@ class Parts:
         for part, state in zip(layout.parts, split(self.state(WHOLE), keyed, workers), strict=True):
             self._put(part, state)
         crash_point("before layout")
-        path = self.folder / "parts" / _NAME
-        written = path.with_suffix(".part")
-        written.write_bytes(msgspec.json.encode(layout))
-        sync_file(written)
-        written.replace(path)
-        sync_folder(path.parent)
+        write_file(self.folder / "parts" / _NAME, msgspec.json.encode(layout))
         crash_point("after layout")
         return layout
 
@@ -175,8 +166,8 @@ class Parts:
         topics = TopicSink.of_worker(self.context, self.source.name, part.writer)
         if topics is not None:
             names = [lane.view.name for lane in state.lanes]
-            topics.begin(names, state.epoch, state.epoch, anew=True)
-            topics.close()
+            with closing(topics):
+                topics.begin(names, state.epoch, state.epoch, anew=True)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from headrace.platform.crash_points import crash_point
 from headrace.platform.refining import hashes
 from headrace.platform.silver import identity
 from headrace.platform.stream_control import Control
-from headrace.platform.stream_loading import empty_lane, streamed_views
+from headrace.platform.stream_loading import empty_lanes, streamed_views
 from headrace.platform.stream_moving import Mover, Outcome
 from headrace.platform.stream_pace import WHOLE, MisplacedError, Pace, Part
 from headrace.platform.stream_saving import Saver
@@ -165,7 +165,6 @@ class Worker:
         try:
             self._begin()
             work()
-            self.settle()
             self.save()
             self._say(STOPPED)
         except Exception as error:
@@ -192,7 +191,7 @@ class Worker:
     def _begin(self) -> None:
         """Load what was remembered, and make again what the log says was planned since."""
         ids = Identities(identity(self.source), self.source.dedupe_within_us)
-        empty = [empty_lane(self.context, view) for view in streamed_views(self.context, self.source)]
+        empty = empty_lanes(self.context, self.source)
         if not empty:
             raise StreamError(
                 f"{self.source.where}: no view that is served online is computed from it: there is nothing to stream."
