@@ -130,7 +130,8 @@ class OnlineReader:
         if self._pick is not None:
             types = {name: types[name] for name in self.service.columns}
             read = tuple([*map(self._pick, each)] for each in read)  # type: ignore[assignment]
-        return OnlineAnswer(at, entities, self.columns, types, *read)
+        heads = {each.head.view: each.head for each in served}
+        return OnlineAnswer(at, entities, self.columns, types, *read, heads)
 
     def _checked(self, entities: Columns) -> int:
         """How many entities are asked for; one where a service needs no column."""

@@ -11,6 +11,7 @@ from headrace.timeline.packed import STATUSES
 if TYPE_CHECKING:
     import polars as pl
 
+    from headrace.platform.online_heads import Head
     from headrace.types import DataType
 
 
@@ -34,6 +35,8 @@ class OnlineAnswer:
         Why: places in `headrace.timeline.packed.STATUSES`.
     event_times : list of tuple
         When the newest row behind each value happened, in microseconds UTC; None where there is none.
+    heads : mapping of str to Head
+        What was served of each view that was read: its version, and through when it is computed.
     """
 
     at: int
@@ -43,6 +46,7 @@ class OnlineAnswer:
     rows: list[tuple[Any, ...]]
     statuses: list[tuple[int, ...]]
     event_times: list[tuple[int | None, ...]]
+    heads: Mapping[str, Head]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class Answering:
     """
 
     def __init__(self, platform: Platform, most_rows: int) -> None:
-        self._context = platform.context
+        self.context = platform.context
         self._most_rows = most_rows
         self._asked: OrderedDict[Hashable, _Asked] = OrderedDict()
         self._lock = Lock()
@@ -76,7 +76,7 @@ class Answering:
             If there is none: `headrace.server.errors.status_of` says whose fault that is.
         """
         request = parse_request(body)
-        at = request.time(self._context.clock())
+        at = request.time(self.context.clock())
         asked = self._asked_by(request)
         names = asked.wanted.names(full=request.full_feature_names)
         columns = asked.columns.parsed(request, self._most_rows)
@@ -87,7 +87,7 @@ class Answering:
 
     def heads(self) -> dict[str, Head]:
         """What is served online, by view; a view without a head is missing."""
-        store = self._context.online
+        store = self.context.online
         found = {view.name: read_head(store, view.name) for view in self._served_views()}
         return {name: head for name, head in found.items() if head is not None}
 
@@ -106,7 +106,7 @@ class Answering:
 
     def close(self) -> None:
         """Let go of the store."""
-        self._context.online.close()
+        self.context.online.close()
 
     def __enter__(self) -> Self:
         return self
@@ -123,9 +123,9 @@ class Answering:
             if key in self._asked:
                 self._asked.move_to_end(key)
                 return self._asked[key]
-        definitions = self._context.definitions
+        definitions = self.context.definitions
         wanted = by_reference(definitions, request.features or ()) if name is None else by_service(definitions, name)
-        made = _Asked.of(self._context, wanted)
+        made = _Asked.of(self.context, wanted)
         with self._lock:
             self._asked[key] = made
             if len(self._asked) > _MOST_READERS:
@@ -134,6 +134,6 @@ class Answering:
 
     def _served_views(self) -> list[FeatureView]:
         """The views that a service reads and that are served online."""
-        services = self._context.definitions.services.values()
+        services = self.context.definitions.services.values()
         found = {chosen.view.name: chosen.view for service in services for chosen in service.read_selections}
         return [view for view in found.values() if view.online]

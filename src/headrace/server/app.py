@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -16,13 +16,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headrace.errors import HeadraceError
+from headrace.server.endpoints import Endpoint, Handler
 from headrace.server.errors import error_response, status_of
 from headrace.server.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from headrace.server.answering import Answering
 
-Handler = Callable[[Request], Awaitable[Response]]
 _CLIENT_WENT: Final = 499
 """As others count it; nobody reads the answer."""
 _JSON: Final = "application/json"
@@ -30,40 +30,62 @@ _SMALL_BODY_BYTES: Final = 1_024
 _log: Final = logging.getLogger(__name__)
 
 
-def application(answering: Answering) -> Starlette:
+def application(answering: Answering, more: Sequence[Endpoint] = ()) -> Starlette:
     """The server as an ASGI application.
 
     Parameters
     ----------
     answering : Answering
         What answers for one project.
+    more : sequence of Endpoint
+        What is answered beside features, health and metrics.
     """
-    endpoints = _Endpoints(answering)
-    routes = [
-        endpoints.route("POST", "/get-online-features", endpoints.features),
-        endpoints.route("GET", "/health", endpoints.health),
-        endpoints.route("GET", "/ready", endpoints.ready),
-        endpoints.route("GET", "/metrics", endpoints.metrics),
+    own = _Endpoints(answering)
+    endpoints = [
+        Endpoint("POST", "/get-online-features", own.features, "read"),
+        Endpoint("GET", "/health", own.health, "anyone"),
+        Endpoint("GET", "/ready", own.ready, "anyone"),
+        Endpoint("GET", "/metrics", own.metrics, "admin"),
+        *more,
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: endpoints.no_route})
+    routes = [own.route(endpoint) for endpoint in endpoints]
+    return Starlette(routes=routes, exception_handlers={HTTPException: _NoRoute(answering, endpoints)})
+
+
+class _NoRoute:
+    """An unknown path, or a known one asked in the wrong way."""
+
+    def __init__(self, answering: Answering, endpoints: Sequence[Endpoint]) -> None:
+        self._answering = answering
+        self._known = ", ".join(f"{each.method} {each.path}" for each in endpoints)
+
+    async def __call__(self, request: Request, error: Exception) -> Response:
+        """What there is instead."""
+        if not isinstance(error, HTTPException):
+            raise error
+        self._answering.metrics.answered("other", error.status_code, 0.0)
+        message = f"{request.method} {request.url.path}: {error.detail}. There are {self._known}."
+        response = error_response(error.status_code, "NoRouteError", message)
+        response.headers.update(error.headers or {})
+        return response
 
 
 class _Endpoints:
-    """What is done on each route."""
+    """What the server itself answers."""
 
     def __init__(self, answering: Answering) -> None:
         self._answering = answering
 
-    def route(self, method: str, path: str, handler: Handler) -> Route:
+    def route(self, wanted: Endpoint) -> Route:
         """A route whose requests are counted, and whose errors are told."""
 
         async def endpoint(request: Request) -> Response:
             began = time.perf_counter()
-            response = await _answered(handler, request)
-            self._answering.metrics.answered(path, response.status_code, time.perf_counter() - began)
+            response = await _answered(wanted.handler, request)
+            self._answering.metrics.answered(wanted.path, response.status_code, time.perf_counter() - began)
             return response
 
-        return Route(path, endpoint, methods=[method])
+        return Route(wanted.path, endpoint, methods=[wanted.method])
 
     async def features(self, request: Request) -> Response:
         """Features of some entities.
@@ -90,17 +112,6 @@ class _Endpoints:
         """For Prometheus."""
         text = await run_in_threadpool(self._answering.metrics.text)
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
-
-    async def no_route(self, request: Request, error: Exception) -> Response:
-        """An unknown path, or a known one asked in the wrong way."""
-        if not isinstance(error, HTTPException):
-            raise error
-        self._answering.metrics.answered("other", error.status_code, 0.0)
-        known = "There are POST /get-online-features, GET /health, GET /ready and GET /metrics."
-        message = f"{request.method} {request.url.path}: {error.detail}. {known}"
-        response = error_response(error.status_code, "NoRouteError", message)
-        response.headers.update(error.headers or {})
-        return response
 
 
 async def _answered(handler: Handler, request: Request) -> Response:
