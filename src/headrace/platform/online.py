@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from operator import is_
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, Sequence[Any]]
 Rows = list[tuple[Any, ...]]
-_ATTEMPTS = 5
+ATTEMPTS = 5
 """How often a request looks again because another definition was put in force meanwhile."""
 
 
@@ -58,6 +59,28 @@ def online(
     """
     reader = OnlineReader.of(context, service)
     return reader.read(as_columns(entity_rows), context.clock() if at is None else instant(at))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the store is to read.
+
+    Parameters
+    ----------
+    entities : mapping of str to sequence
+        What was asked with.
+    served : list of Served or None
+        What each view was when the keys were made; None where it is not known yet: then only heads are read.
+    own : list of list of bytes or None
+        For each view the keys of the entities' records; None where an entity's key is null.
+    keys : list of bytes
+        All of them: those of heads first, then those of records.
+    """
+
+    entities: Columns
+    served: list[Served] | None
+    own: list[list[bytes | None]]
+    keys: list[bytes]
 
 
 class OnlineReader:
@@ -121,17 +144,62 @@ class OnlineReader:
         OnlineStoreError
             If the store can't be read.
         """
+        for _ in range(ATTEMPTS):
+            look = self.look(entities)
+            answer = self.answer(look, self._store.get_many(look.keys), at)
+            if answer is not None:
+                return answer
+        raise self.unsettled()
+
+    def look(self, entities: Columns) -> Look:
+        """What one look at the store is to read for some entities.
+
+        Raises
+        ------
+        UnknownNameError, DefinitionError
+            If a column is missing, of another length than others, or a value of another type.
+        """
         n = self._checked(entities)
-        served, answers = self._answers(entities, n, at)
-        read = _side_by_side(answers)
-        types = self._types_of(served)
-        if self.service.on_demand:
-            read = self._completed(entities, at, types, read)
-        if self._pick is not None:
-            types = {name: types[name] for name in self.service.columns}
-            read = tuple([*map(self._pick, each)] for each in read)  # type: ignore[assignment]
-        heads = {each.head.view: each.head for each in served}
-        return OnlineAnswer(at, entities, self.columns, types, *read, heads)
+        served = [view.served for view in self._views if view.served is not None]
+        if len(served) < len(self._views):
+            return Look(entities, None, [], self._head_keys)
+        own = [view.keys(s, entities, n) for view, s in zip(self._views, served, strict=True)]
+        return Look(entities, served, own, [*self._head_keys, *filter(None, chain.from_iterable(own))])
+
+    def answer(self, look: Look, found: Sequence[bytes | None], at: int) -> OnlineAnswer | None:
+        """What the store's values say, all of one state; None if another look is needed, as keys are others now.
+
+        Parameters
+        ----------
+        look : Look
+            What was to be read.
+        found : sequence of bytes or None
+            The values of the look's keys.
+        at : int
+            The time, in microseconds UTC.
+
+        Raises
+        ------
+        NotAppliedError
+            If a view was never materialized as the service needs it.
+        OnlineStoreError
+            If a record is damaged.
+        """
+        n_heads = len(self._head_keys)
+        fresh = self._heads(found[:n_heads])
+        if look.served is None or not all(map(_same_definition, fresh, look.served)):
+            return None
+        records = iter(found[n_heads:])
+        own = [[None if key is None else next(records) for key in some] for some in look.own]
+        views = zip(self._views, fresh, own, strict=True)
+        return self._completed(look.entities, at, fresh, [view.answers(s, some, at) for view, s, some in views])
+
+    def unsettled(self) -> OnlineStoreError:
+        """What is told after `ATTEMPTS` looks that each found other definitions than the one before."""
+        return OnlineStoreError(
+            f"service '{self.service.name}': its views were published under another definition {ATTEMPTS} times "
+            "during one request. Ask again."
+        )
 
     def _checked(self, entities: Columns) -> int:
         """How many entities are asked for; one where a service needs no column."""
@@ -147,26 +215,6 @@ class OnlineReader:
                 )
         return n
 
-    def _answers(self, entities: Columns, n: int, at: int) -> tuple[list[Served], list[list[Answer]]]:
-        """One look at the store for all views; again if the keys turn out to be those of another definition."""
-        served = [view.served for view in self._views if view.served is not None]
-        if len(served) < len(self._views):
-            served = self._heads(self._store.get_many(self._head_keys))
-        for _ in range(_ATTEMPTS):
-            keys = [view.keys(s, entities, n) for view, s in zip(self._views, served, strict=True)]
-            found = self._store.get_many([*self._head_keys, *filter(None, chain.from_iterable(keys))])
-            fresh = self._heads(found[: len(served)])
-            if all(f is s or f.head.fingerprint == s.head.fingerprint for f, s in zip(fresh, served, strict=True)):
-                records = iter(found[len(served) :])
-                own = [[None if key is None else next(records) for key in some] for some in keys]
-                views = zip(self._views, fresh, own, strict=True)
-                return fresh, [view.answers(s, some, at) for view, s, some in views]
-            served = fresh
-        raise OnlineStoreError(
-            f"service '{self.service.name}': its views were published under another definition {_ATTEMPTS} times "
-            "during one request. Ask again."
-        )
-
     def _heads(self, values: Sequence[bytes | None]) -> list[Served]:
         return [view.at(value) for view, value in zip(self._views, values, strict=True)]
 
@@ -179,7 +227,18 @@ class OnlineReader:
             self._types = served, types
         return types
 
-    def _completed(
+    def _completed(self, entities: Columns, at: int, served: list[Served], answers: list[list[Answer]]) -> OnlineAnswer:
+        """What views answered, with the on-demand features, in the service's order."""
+        read = _side_by_side(answers)
+        types = self._types_of(served)
+        if self.service.on_demand:
+            read = self._with_on_demand(entities, at, types, read)
+        if self._pick is not None:
+            types = {name: types[name] for name in self.service.columns}
+            read = tuple([*map(self._pick, each)] for each in read)  # type: ignore[assignment]
+        return OnlineAnswer(at, entities, self.columns, types, *read, {each.head.view: each.head for each in served})
+
+    def _with_on_demand(
         self, entities: Columns, at: int, types: dict[str, DataType], read: tuple[Rows, Rows, Rows]
     ) -> tuple[Rows, Rows, Rows]:
         """With the on-demand features, which have no event time of their own."""
@@ -246,3 +305,7 @@ def _side_by_side(answers: list[list[Answer]]) -> tuple[Rows, Rows, Rows]:
 
 def _joined(rows: Rows, more: Rows) -> Rows:
     return [one + other for one, other in zip(rows, more, strict=True)]
+
+
+def _same_definition(one: Served, other: Served) -> bool:
+    return one is other or one.head.fingerprint == other.head.fingerprint
