@@ -17,6 +17,7 @@ from headrace.errors import SettingsError, UnknownNameError
 from headrace.platform import kafka_settings
 
 FILE_NAME = "headrace.toml"
+_SERVE = "serve"
 _SECRET_PARAMETERS = {"password", "passwd", "pwd", "secret", "token", "secret_access_key", "aws_secret_access_key"}
 
 
@@ -47,6 +48,8 @@ class Settings:
     stream_sinks : str
         What streams write to, separated by commas: ``online``, ``lake`` (each step, in a Delta table) and
         ``kafka:PREFIX`` (each step, to the topic PREFIX followed by the view's name).
+    serve : mapping of str to object
+        The server's table, ``[serve]``, as the file has it: the server reads it, and the environment.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Settings:
     kafka_options: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may hold a password
     schema_registry: str = ""
     stream_sinks: str = "online"
+    serve: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     def lake_location(self, root: Path) -> str:
         """The lake's folder as an absolute path, or its URL."""
@@ -93,13 +97,14 @@ def read_settings(root: Path, environment: Mapping[str, str]) -> Settings:
     given = _read_file(file)
     options = kafka_settings.options_of_file(file, given.pop(kafka_settings.NAME, {}))
     options |= kafka_settings.options_of_text(environment.get(kafka_settings.VARIABLE, ""))
+    serve = _table(file, _SERVE, given.pop(_SERVE, {}))
     known = [setting.name for setting in fields(Settings)]
-    names = [name for name in known if name != kafka_settings.NAME]
+    names = [name for name in known if name not in {kafka_settings.NAME, _SERVE}]
     for key, value in given.items():
         if key not in names:
             raise UnknownNameError.of("setting", key, known, str(file))
         _check_value(file, key, value)
-    settings = Settings(**{"name": root.resolve().name, **given}, kafka_options=options)
+    settings = Settings(**{"name": root.resolve().name, **given}, kafka_options=options, serve=serve)
     overrides: dict[str, Any] = {
         name: environment[f"HEADRACE_{name.upper()}"] for name in names if f"HEADRACE_{name.upper()}" in environment
     }
@@ -123,6 +128,12 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise SettingsError(f'{file}: {error}. Write lines such as lake = "./lake".') from error
     except OSError as error:
         raise SettingsError(f"{file} can't be read: {error.strerror}.") from error
+
+
+def _table(file: Path, name: str, value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise SettingsError(f'{file}: {name} is a table. Write [{name}], and below it lines such as audit = "".')
+    return value
 
 
 def _check_value(file: Path, key: str, value: object) -> None:
