@@ -45,7 +45,7 @@ def drivers(*ids: int | None, **more: Any) -> dict[str, Any]:
 
 def test_a_service_in_the_form_that_feast_s_clients_read(server: Serving) -> None:
     body = server.ask(drivers(7, 8)).json()
-    assert body["metadata"] == {"feature_names": ["driver_id", "rows", "total", "n", "seen"]}
+    assert body["metadata"]["feature_names"] == ["driver_id", "rows", "total", "n", "seen"]
     keys, rows, total, last, _ = body["results"]
     assert keys == {"values": [7, 8], "statuses": ["PRESENT"] * 2, "event_timestamps": [EPOCH] * 2}
     assert (rows["values"], total["values"]) == ([2, 1], [9, 3])
@@ -203,9 +203,13 @@ def test_what_can_not_be_answered_is_422(server: Serving, request_: Any, hint: s
     assert hint in server.told(request_, 422)
 
 
-def test_an_on_demand_function_that_raises_is_500_and_tells_what_it_said(server: Serving) -> None:
-    request = {"features": ["failing:never"], "entities": {"driver_id": [7]}}
-    assert "on_demand 'failing' (features.failing): ZeroDivisionError" in server.told(request, 500)
+def test_an_on_demand_function_that_raises_fails_alone_and_tells_what_it_said(server: Serving) -> None:
+    request = {"features": ["driver_now:total", "failing:never"], "entities": {"driver_id": [7]}}
+    body = server.ask(request).json()
+    assert [(each["values"], each["statuses"]) for each in body["results"][1:]] == [
+        ([9], ["PRESENT"]), ([None], ["FAILED"])
+    ]  # fmt: skip
+    assert "on_demand 'failing' (features.failing): ZeroDivisionError" in body["metadata"]["failures"]["never"]
 
 
 def test_what_a_feast_client_sends_beside_is_passed_over(server: Serving) -> None:
@@ -263,9 +267,13 @@ def test_metrics_count_requests_and_values_and_tell_versions(city: Platform) -> 
         running.told(drivers("x"), 422)  # type: ignore[arg-type]
         found = metrics(running)
     route = "/get-online-features"
-    assert found["headrace_request_seconds_count", route, "200"] == 1
-    assert found["headrace_request_seconds_count", route, "422"] == 1
-    assert 0 < found["headrace_request_seconds_sum", route, "200"] < 10
+    assert found["headrace_request_seconds_count", route, "model", "200"] == 1
+    assert found["headrace_request_seconds_count", route, "model", "422"] == 1
+    assert 0 < found["headrace_request_seconds_sum", route, "model", "200"] < 10
+    assert found["headrace_store_read_seconds_count", "lmdb"] >= 1
+    assert found["headrace_value_age_seconds_count", "driver_now"] == 1
+    assert found["headrace_inflight_requests",] == 0
+    assert found["headrace_breaker_open", "lmdb"] == 0
     counts = {"PRESENT": 4 + 3 - 1, "OUTSIDE_MAX_AGE": 2, "NOT_FOUND": 4}
     assert {status: found["headrace_values_total", status, "driver_now"] for status in counts} == counts
     head = city.versions("driver_now").publications[-1]

@@ -21,8 +21,10 @@ def serve(
     project: ProjectOption = Path(),
 ) -> None:
     from headrace.platform import Platform
+    from headrace.server.options import ServeOptions
     from headrace.server.running import run
 
     platform = Platform.open(project)
     name = platform.context.settings.name
-    run(platform, host, port, most_rows=most_rows, announce=lambda url: typer.echo(f"headrace serves {name} at {url}"))
+    options = ServeOptions(most_rows=most_rows)
+    run(platform, host, port, options, announce=lambda url: typer.echo(f"headrace serves {name} at {url}"))

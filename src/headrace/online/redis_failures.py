@@ -21,6 +21,14 @@ _HINTS: Final[tuple[tuple[type[Exception], str], ...]] = (  # the first that fit
         exceptions.OutOfMemoryError,
         "its memory is full. Raise maxmemory on the server, or remove views from it; what was written before stays",
     ),
+    (
+        exceptions.ClusterDownError,
+        "a node of the cluster is down ({error}). Start it again: redis-cli --cluster check tells which it is",
+    ),
+    (
+        exceptions.SlotNotCoveredError,
+        "no node of the cluster has some of the keys ({error}). Give its slots to one: redis-cli --cluster fix",
+    ),
     (exceptions.ReadOnlyError, "it is a replica, which can't be written. Name the primary in the setting `online`"),
     (
         exceptions.MaxConnectionsError,
@@ -45,12 +53,23 @@ def redis_failures(doing: str, location: str) -> Iterator[None]:
     """
     try:
         yield
-    except (exceptions.RedisError, OSError) as error:
-        raise OnlineStoreError(f"Can't {doing} the online store {location}: {_explained(error)}.") from error
+    except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
+        raise redis_failure(doing, location, error) from error
+
+
+def redis_failure(doing: str, location: str, error: Exception) -> OnlineStoreError:
+    """What to tell of one of Redis' errors, which is its cause."""
+    told = OnlineStoreError(f"Can't {doing} the online store {location}: {_explained(error)}.")
+    told.__cause__ = error
+    return told
 
 
 def _explained(error: Exception) -> str:
+    if isinstance(error, exceptions.RedisClusterException) and isinstance(error.__cause__, Exception):
+        return _explained(error.__cause__)  # why none of its nodes could be asked
     text = str(error).rstrip(".")
+    if text.startswith("Cluster mode is not enabled"):
+        return "it is no cluster. Write redis://host:port/0 in the setting `online`"
     if text.startswith(("NOAUTH", "WRONGPASS")):
         return _HINTS[0][1]
     return next((hint.format(error=text) for kind, hint in _HINTS if isinstance(error, kind)), f"it says: {text}")

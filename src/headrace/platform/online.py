@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from operator import is_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.errors import DefinitionError, OnlineStoreError, UnknownNameError
 from headrace.platform.online_answer import OnlineAnswer
@@ -19,10 +18,12 @@ if TYPE_CHECKING:
 
     from headrace.definitions.services import FeatureService
     from headrace.platform.context import Context
-    from headrace.timeline.packed import Answer
+    from headrace.platform.online_on_demand import Made
+    from headrace.timeline.packed import Answers
 
 Columns = Mapping[str, Sequence[Any]]
 Rows = list[tuple[Any, ...]]
+Times = list[Sequence[int | None]]
 ATTEMPTS = 5
 """How often a request looks again because another definition was put in force meanwhile."""
 
@@ -61,8 +62,7 @@ def online(
     return reader.read(as_columns(entity_rows), context.clock() if at is None else instant(at))
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """What one look at the store is to read.
 
     Parameters
@@ -111,6 +111,7 @@ class OnlineReader:
         self._read_columns = [column for view in self._views for column in view.selection.columns.values()]
         made = [f"{item.name}__{name}" for item in service.on_demand for name in item.outputs]
         self._pick = picking([*self._read_columns, *made], service.columns)
+        self._has_on_demand = bool(service.on_demand)
         self._types: tuple[list[Served], dict[str, DataType]] = [], {}
 
     @classmethod
@@ -146,7 +147,8 @@ class OnlineReader:
         """
         for _ in range(ATTEMPTS):
             look = self.look(entities)
-            answer = self.answer(look, self._store.get_many(look.keys), at)
+            found = self.fetched(look)
+            answer = None if found is None else self.answer(look, found, at)
             if answer is not None:
                 return answer
         raise self.unsettled()
@@ -165,6 +167,28 @@ class OnlineReader:
             return Look(entities, None, [], self._head_keys)
         own = [view.keys(s, entities, n) for view, s in zip(self._views, served, strict=True)]
         return Look(entities, served, own, [*self._head_keys, *filter(None, chain.from_iterable(own))])
+
+    def fetched(self, look: Look) -> list[bytes | None] | None:
+        """The values of a look's keys as from one state, whatever the store; None if another look is needed.
+
+        Where the store does not read so, the heads are read again after the records. They are the same as when the
+        keys were made, or somebody published meanwhile: see `headrace.online.base.OnlineStore.reads_one_state`.
+
+        Raises
+        ------
+        NotAppliedError
+            If a view was never materialized as the service needs it.
+        OnlineStoreError
+            If the store can't be read.
+        """
+        store, before = self._store, look.served
+        if store.reads_one_state or before is None:
+            return store.get_many(look.keys)
+        if any(each.head.stream for each in before):  # such a head tells with each epoch how far it has come
+            before = self._heads(store.get_many(self._head_keys))
+        records = store.get_many(look.keys[len(self._head_keys) :])
+        after = self._heads(store.get_many(self._head_keys))
+        return [*(each.value for each in before), *records] if all(map(_same_version, before, after)) else None
 
     def answer(self, look: Look, found: Sequence[bytes | None], at: int) -> OnlineAnswer | None:
         """What the store's values say, all of one state; None if another look is needed, as keys are others now.
@@ -227,30 +251,31 @@ class OnlineReader:
             self._types = served, types
         return types
 
-    def _completed(self, entities: Columns, at: int, served: list[Served], answers: list[list[Answer]]) -> OnlineAnswer:
+    def _completed(self, entities: Columns, at: int, served: list[Served], answers: list[Answers]) -> OnlineAnswer:
         """What views answered, with the on-demand features, in the service's order."""
-        read = _side_by_side(answers)
+        rows, statuses = _beside([each.values for each in answers]), _beside([each.statuses for each in answers])
+        times: Times = []
+        for each, own in zip(answers, served, strict=True):
+            times += [each.event_times] * len(own.types)
         types = self._types_of(served)
-        if self.service.on_demand:
-            read = self._with_on_demand(entities, at, types, read)
+        failures: dict[str, str] = {}
+        if self._has_on_demand:
+            made = self._on_demand(entities, at, types, rows)
+            rows, statuses, failures = _joined(rows, made.values), _joined(statuses, made.statuses), made.failures
+            times += [[None] * len(rows)] * len(made.values)  # they have no event time of their own
         if self._pick is not None:
             types = {name: types[name] for name in self.service.columns}
-            read = tuple([*map(self._pick, each)] for each in read)  # type: ignore[assignment]
-        return OnlineAnswer(at, entities, self.columns, types, *read, {each.head.view: each.head for each in served})
+            rows, statuses = [*map(self._pick, rows)], [*map(self._pick, statuses)]
+            times = [*self._pick(tuple(times))]
+        heads = {each.head.view: each.head for each in served}
+        return OnlineAnswer(at, entities, self.columns, types, rows, statuses, times, heads, failures)
 
-    def _with_on_demand(
-        self, entities: Columns, at: int, types: dict[str, DataType], read: tuple[Rows, Rows, Rows]
-    ) -> tuple[Rows, Rows, Rows]:
-        """With the on-demand features, which have no event time of their own."""
+    def _on_demand(self, entities: Columns, at: int, types: dict[str, DataType], rows: Rows) -> Made:
         from headrace.platform.online_on_demand import on_demand_columns
 
-        rows, statuses, times = read
         columns = zip(*rows, strict=True) if rows else ([] for _ in self._read_columns)
         features = dict(zip(self._read_columns, columns, strict=True))
-        values, codes = on_demand_columns(self.service, types, features, entities, at, len(rows))
-        more = [*zip(*values.values(), strict=True)], [*zip(*codes.values(), strict=True)]
-        none = (None,) * len(values)
-        return _joined(rows, more[0]), _joined(statuses, more[1]), [row + none for row in times]
+        return on_demand_columns(self.service, types, features, entities, at, len(rows))
 
 
 def as_columns(entity_rows: Any) -> dict[str, list[Any]]:
@@ -289,22 +314,29 @@ def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _side_by_side(answers: list[list[Answer]]) -> tuple[Rows, Rows, Rows]:
-    """What views answered: for each entity the values, the statuses and the event times, of all views."""
-    if len(answers) == 1:
-        (own,) = answers
-        times = [(each.event_time,) * len(each.values) for each in own]
-        return [each.values for each in own], [each.statuses for each in own], times
-    rows, statuses, times = [], [], []
-    for each in zip(*answers, strict=True):
-        rows.append(tuple(chain.from_iterable(a.values for a in each)))
-        statuses.append(tuple(chain.from_iterable(a.statuses for a in each)))
-        times.append(tuple(chain.from_iterable((a.event_time,) * len(a.values) for a in each)))
-    return rows, statuses, times
+def _beside(parts: list[Rows]) -> Rows:
+    """What views answered, one after the other: a row an entity."""
+    if len(parts) == 1:
+        return parts[0]
+    if all(map(_is_repeated, parts)):  # as statuses mostly are: who counts them sees at once that all are the same
+        return [tuple(chain.from_iterable(rows[0] for rows in parts))] * len(parts[0])
+    return [tuple(chain.from_iterable(each)) for each in zip(*parts, strict=True)]
 
 
-def _joined(rows: Rows, more: Rows) -> Rows:
-    return [one + other for one, other in zip(rows, more, strict=True)]
+def _is_repeated(rows: Rows) -> bool:
+    return bool(rows) and all(map(is_, rows, repeat(rows[0])))
+
+
+def _joined(rows: Rows, columns: Mapping[str, Sequence[Any]]) -> Rows:
+    return [one + other for one, other in zip(rows, zip(*columns.values(), strict=True), strict=True)]
+
+
+def _same_version(one: Served, other: Served) -> bool:
+    """Whether two heads show the same layers of the same records, and nobody else wrote one between them."""
+    mine, others = one.head, other.head
+    return one is other or (
+        mine.fingerprint == others.fingerprint and mine.stamp == others.stamp and mine.token == others.token
+    )
 
 
 def _same_definition(one: Served, other: Served) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from headrace.timeline.packed import STATUSES
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from headrace.types import DataType
 
 
-@dataclass(frozen=True, slots=True)
-class OnlineAnswer:
+class OnlineAnswer(msgspec.Struct, frozen=True):
     """The features of some entities at one time.
 
     Parameters
@@ -33,10 +33,13 @@ class OnlineAnswer:
         For each entity a Python value a feature; None where it has none.
     statuses : list of tuple of int
         Why: places in `headrace.timeline.packed.STATUSES`.
-    event_times : list of tuple
-        When the newest row behind each value happened, in microseconds UTC; None where there is none.
+    time_columns : sequence of sequence
+        For each feature, when the newest row behind each entity's value happened, in microseconds UTC; None where
+        there is none. Features of one view share a sequence.
     heads : mapping of str to Head
         What was served of each view that was read: its version, and through when it is computed.
+    failures : mapping of str to str
+        Why the columns with status `FAILED` have none: what their on-demand function raised.
     """
 
     at: int
@@ -45,13 +48,19 @@ class OnlineAnswer:
     types: Mapping[str, DataType]
     rows: list[tuple[Any, ...]]
     statuses: list[tuple[int, ...]]
-    event_times: list[tuple[int | None, ...]]
+    time_columns: Sequence[Sequence[int | None]]
     heads: Mapping[str, Head]
+    failures: Mapping[str, str] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns of the features, in the service's order."""
         return tuple(self.types)
+
+    @property
+    def event_times(self) -> list[tuple[int | None, ...]]:
+        """`time_columns` by entity: a place a feature."""
+        return [*zip(*self.time_columns, strict=True)]
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """A dict an entity: what it was asked with, and its features."""

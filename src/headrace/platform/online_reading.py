@@ -5,14 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from itertools import repeat
+from operator import is_, itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.definitions.fingerprint import view_fingerprint
 from headrace.errors import DefinitionError, NotAppliedError, OnlineStoreError
 from headrace.online.record_keys import MIDDLE, NUMBER, record_key, record_prefix
 from headrace.platform.online_heads import Head, head_key, namespace_key
-from headrace.timeline.packed import INCOMPLETE, Answer, Reader
+from headrace.timeline.packed import INCOMPLETE, Answers, Reader
 from headrace.timeline.packed_types import CorruptRecordError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class ViewReader:
         except DefinitionError:
             raise self._wrong_value(types, values) from None
 
-    def answers(self, served: Served, records: Sequence[bytes | None], time_us: int) -> list[Answer]:
+    def answers(self, served: Served, records: Sequence[bytes | None], time_us: int) -> Answers:
         """What the records say at a time, of the selection's features.
 
         Raises
@@ -112,13 +113,12 @@ class ViewReader:
         OnlineStoreError
             If a record is damaged.
         """
-        head, reader, pick = served.head, served.reader, served.pick
+        head, pick = served.head, served.pick
+        n, width = len(records), len(served.types)
         if time_us < head.complete_from:
-            n = len(served.types)
-            return [Answer((INCOMPLETE,) * n, None, (None,) * n)] * len(records)
-        seen = (head.generation, head.epoch)
+            return Answers([(None,) * width] * n, [(INCOMPLETE,) * width] * n, [None] * n)
         try:
-            found = [reader.at(record, seen, time_us) for record in records]
+            found = served.reader.many(records, (head.generation, head.epoch), time_us)
         except CorruptRecordError as error:
             raise OnlineStoreError(
                 f"{self.view.place}: {self.location} is damaged: {error}. "
@@ -126,7 +126,7 @@ class ViewReader:
             ) from error
         if pick is None:
             return found
-        return [Answer(pick(each.statuses), each.event_time, pick(each.values)) for each in found]
+        return Answers([*map(pick, found.values)], _each(pick, found.statuses), found.event_times)
 
     def _served(self, value: bytes | None) -> Served:
         if value is None or not self.view.online:
@@ -167,6 +167,13 @@ class ViewReader:
                         f"{self.view.place} is."
                     )
         raise AssertionError("some value is wrong")
+
+
+def _each(pick: Pick, rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """What is picked out of each; where all rows are one, as statuses mostly are, they stay one."""
+    if rows and all(map(is_, rows, repeat(rows[0]))):
+        return [pick(rows[0])] * len(rows)
+    return [*map(pick, rows)]
 
 
 def _whole_keys(fingerprint: str, values: Sequence[Any], types: tuple[DataType, ...]) -> list[bytes | None]:

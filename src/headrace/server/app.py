@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,6 +21,7 @@ from headrace.errors import HeadraceError
 from headrace.server.endpoints import Endpoint, Handler
 from headrace.server.errors import error_response, status_of
 from headrace.server.metrics import CONTENT_TYPE
+from headrace.server.replies import Reply
 
 if TYPE_CHECKING:
     from headrace.server.answering import Answering
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 _CLIENT_WENT: Final = 499
 """As others count it; nobody reads the answer."""
 _JSON: Final = "application/json"
-_SMALL_BODY_BYTES: Final = 1_024
 _log: Final = logging.getLogger(__name__)
 
 
@@ -82,21 +84,21 @@ class _Endpoints:
         async def endpoint(request: Request) -> Response:
             began = time.perf_counter()
             response = await _answered(wanted.handler, request)
-            self._answering.metrics.answered(wanted.path, response.status_code, time.perf_counter() - began)
+            if wanted.handler != self.features:  # which counts by itself
+                self._answering.metrics.answered(wanted.path, response.status_code, time.perf_counter() - began)
             return response
 
         return Route(wanted.path, endpoint, methods=[wanted.method])
 
     async def features(self, request: Request) -> Response:
-        """Features of some entities.
-
-        A small request to a map in this machine's memory takes less time than handing it to a thread would.
-        Whatever waits for a socket, or takes its time, goes to a thread, so that others are answered meanwhile.
-        """
+        """Features of some entities, for who did not come by the shortest way."""
+        said: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        client = None if request.client is None else (request.client.host, request.client.port)
         body = await request.body()
-        if self._answering.is_local and len(body) <= _SMALL_BODY_BYTES:
-            return Response(self._answering.answer(body), media_type=_JSON)
-        return Response(await run_in_threadpool(self._answering.answer, body), media_type=_JSON)
+        headers = dict(request.headers.raw)
+        self._answering.desk().features(headers, request.url.query, body, client, partial(_say, said))
+        reply = await said
+        return Response(reply.body, reply.status, dict(reply.headers), reply.media_type)
 
     async def health(self, request: Request) -> Response:
         """Answering at all is the answer."""
@@ -112,6 +114,11 @@ class _Endpoints:
         """For Prometheus."""
         text = await run_in_threadpool(self._answering.metrics.text)
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
+
+
+def _say(said: asyncio.Future[Reply], reply: Reply) -> None:
+    if not said.done():  # else the client went meanwhile
+        said.set_result(reply)
 
 
 async def _answered(handler: Handler, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
@@ -58,14 +59,25 @@ def status_of(error: HeadraceError) -> int:
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
+def retry_after_seconds(error: HeadraceError, status: int) -> int | None:
+    """After how many seconds the client may ask again; None where that would not help."""
+    if status not in (429, 503):
+        return None
+    return max(RETRY_AFTER_SECONDS, math.ceil(getattr(error, "retry_after_seconds", 0)))
+
+
+def error_body(kind: str, message: str) -> bytes:
+    """``{"error": {"type": …, "message": …}}``."""
+    return msgspec.json.encode({"error": {"type": kind, "message": message}})
+
+
 def error_response(status: int, kind: str, message: str) -> Response:
-    """``{"error": {"type": …, "message": …}}``; with 503, when to ask again.
+    """An error as a response; with 503, when to ask again.
 
     Examples
     --------
     >>> error_response(503, "OnlineStoreError", "it is down").headers["retry-after"]
     '1'
     """
-    body = msgspec.json.encode({"error": {"type": kind, "message": message}})
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else None
-    return Response(body, status, headers, "application/json")
+    return Response(error_body(kind, message), status, headers, "application/json")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,7 @@ from headrace.definitions.services import FeatureService
 from headrace.errors import DefinitionError, TimeError
 from headrace.platform.request_columns import check_columns, python_type, request_columns
 from headrace.server.errors import RequestError
+from headrace.server.formats import Form, arrow_request
 from headrace.types import instant
 
 _BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -67,37 +68,73 @@ class _NothingElse(FeatureRequest, frozen=True, forbid_unknown_fields=True):
     """A request that has no further members, as most."""
 
 
-_exact: Final = msgspec.json.Decoder(_NothingElse)
-_decoder: Final = msgspec.json.Decoder(FeatureRequest)
-_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+class _Decoders(NamedTuple):
+    exact: Any
+    any: Any
+    members: Any
 
 
-def parse_request(body: bytes) -> FeatureRequest:
+_DECODERS: Final[dict[str, _Decoders]] = {
+    form: _Decoders(*(made(each) for each in (_NothingElse, FeatureRequest, dict[str, msgspec.Raw])))
+    for form, made in (("json", msgspec.json.Decoder), ("msgpack", msgspec.msgpack.Decoder))
+}
+_NAMES: Final = {"json": "JSON", "msgpack": "MessagePack", "arrow": "Arrow"}
+
+
+def parse_request(body: bytes, form: Form = "json", query: str = "") -> FeatureRequest:
     """Read a body; the columns are read later, when their types are known.
+
+    Parameters
+    ----------
+    body : bytes
+        What was sent.
+    form : str
+        Its format. Arrow holds the columns alone.
+    query : str
+        The URL's, where the other members of an Arrow request are.
 
     Raises
     ------
     RequestError
-        With 400 for what is no JSON, 422 for JSON of another form.
+        With 400 for what is not of its format, 422 for what is no request.
     """
+    if form == "arrow":
+        return _of_arrow(body, query)
     try:
-        request = _decoded(body)
+        request = _decoded(body, _DECODERS[form])
     except msgspec.ValidationError as error:
-        raise RequestError(422, f"the request is no JSON object as it should be: {error}.") from None
+        raise RequestError(422, f"the request is no {_NAMES[form]} object as it should be: {error}.") from None
     except _BROKEN as error:
-        raise RequestError(400, f"the body is no JSON: {error}.") from None
+        raise RequestError(400, f"the body is no {_NAMES[form]}: {error}.") from None
+    return _checked(request)
+
+
+def _of_arrow(body: bytes, query: str) -> FeatureRequest:
+    """Its columns go on as MessagePack, so that their types are checked as those of all requests are."""
+    members, frame = arrow_request(body, query)
+    columns = {name: msgspec.msgpack.encode(values) for name, values in frame.to_dict(as_series=False).items()}
+    try:
+        request = msgspec.convert({**members, "entities": {}}, FeatureRequest)
+    except msgspec.ValidationError as error:
+        raise RequestError(422, f"the request's URL is not as it should be: {error}.") from None
+    return _checked(msgspec.structs.replace(request, entities={n: msgspec.Raw(c) for n, c in columns.items()}))
+
+
+def _checked(request: FeatureRequest) -> FeatureRequest:
     if (request.feature_service is None) == (request.features is None):
         raise RequestError(422, 'name either a feature_service or features, as in {"feature_service": "eta_model", …}.')
     return request
 
 
-def _decoded(body: bytes) -> FeatureRequest:
+def _decoded(body: bytes, decoders: _Decoders) -> FeatureRequest:
     """The request; its members are looked at one by one only where some are not known."""
     try:
-        return _exact.decode(body)
+        exact: FeatureRequest = decoders.exact.decode(body)
     except msgspec.ValidationError:
-        request = _decoder.decode(body)
-    for name in _members.decode(body).keys() - set(FeatureRequest.__struct_fields__):
+        request: FeatureRequest = decoders.any.decode(body)
+    else:
+        return exact
+    for name in decoders.members.decode(body).keys() - set(FeatureRequest.__struct_fields__):
         if near := get_close_matches(name.lower(), FeatureRequest.__struct_fields__, n=1, cutoff=0.8):
             raise RequestError(422, f"the request has a member '{name}'. Did you mean '{near[0]}'?")
     return request
@@ -111,20 +148,25 @@ class Columns:
     ----------
     service : FeatureService
         The service.
-    decoders : mapping of str to Decoder
-        What reads each column.
+    decoders : mapping of str to mapping
+        For JSON and for MessagePack, what reads each column.
+    needed : frozenset of str
+        The columns' names.
     """
 
     service: FeatureService
-    decoders: Mapping[str, msgspec.json.Decoder[list[Any]]]
+    decoders: Mapping[str, Mapping[str, Any]]
+    needed: frozenset[str]
 
     @classmethod
     def of(cls, service: FeatureService) -> Columns:
         """The columns that a service needs, with their types."""
         types = {name: list[python_type(dtype) | None] for name, dtype in request_columns(service).items()}  # type: ignore[misc]
-        return cls(service, {name: msgspec.json.Decoder(column) for name, column in types.items()})
+        made = {"json": msgspec.json.Decoder, "msgpack": msgspec.msgpack.Decoder}
+        decoders = {form: {name: of(each) for name, each in types.items()} for form, of in made.items()}
+        return cls(service, decoders, frozenset(types))
 
-    def parsed(self, request: FeatureRequest, most_rows: int) -> dict[str, list[Any]]:
+    def parsed(self, request: FeatureRequest, most_rows: int, form: Form = "json") -> dict[str, list[Any]]:
         """The columns of a request.
 
         Raises
@@ -134,15 +176,17 @@ class Columns:
             others, or there are more than `most_rows` rows; with 400 for what is no JSON after all.
         """
         given = self._given(request)
-        columns = {name: _column(name, decoder, given[name]) for name, decoder in self.decoders.items()}
+        own = self.decoders["json" if form == "json" else "msgpack"]
+        columns = {name: _column(name, decoder, given[name], form) for name, decoder in own.items()}
         lengths = {name: len(values) for name, values in columns.items()}
-        if len(set(lengths.values())) > 1:
+        most = max(lengths.values(), default=0)
+        if min(lengths.values(), default=0) < most:
             listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
             raise RequestError(422, f"entities: the columns have different lengths: {listed}.")
-        if max(lengths.values(), default=0) > most_rows:
+        if most > most_rows:
             raise RequestError(
                 422,
-                f"entities: there are {max(lengths.values()):,} rows, and at most {most_rows:,} are answered at once. "
+                f"entities: there are {most:,} rows, and at most {most_rows:,} are answered at once. "
                 "Ask several times, or start the server with a greater --most-rows.",
             )
         return columns
@@ -151,7 +195,9 @@ class Columns:
         for name in request.request_context:
             if name in request.entities:
                 raise RequestError(422, f"column '{name}' is in entities and in request_context. Give it once.")
-        given = {**request.entities, **request.request_context}
+        given = {**request.entities, **request.request_context} if request.request_context else request.entities
+        if given.keys() == self.needed:
+            return given
         try:
             check_columns(self.service, given, "entities")
         except DefinitionError as error:
@@ -159,10 +205,11 @@ class Columns:
         return given
 
 
-def _column(name: str, decoder: msgspec.json.Decoder[list[Any]], raw: msgspec.Raw) -> list[Any]:
+def _column(name: str, decoder: Any, raw: msgspec.Raw, form: Form) -> list[Any]:
     try:
-        return decoder.decode(raw)
+        values: list[Any] = decoder.decode(raw)
     except msgspec.ValidationError as error:
         raise RequestError(422, f"entities, column '{name}': {error}.") from None
     except _BROKEN as error:
-        raise RequestError(400, f"the body is no JSON: column '{name}': {error}.") from None
+        raise RequestError(400, f"the body is no {_NAMES[form]}: column '{name}': {error}.") from None
+    return values

@@ -15,13 +15,14 @@ from headrace.errors import SettingsError
 from headrace.platform import Platform
 from headrace.server.answering import Answering
 from headrace.server.app import application
+from headrace.server.options import ServeOptions
 
 _GRACE_SECONDS: Final = 10
 _BACKLOG: Final = 2048
 
 
 def run(
-    platform: Platform, host: str, port: int, *, most_rows: int, announce: Callable[[str], None] = lambda _: None
+    platform: Platform, host: str, port: int, options: ServeOptions, *, announce: Callable[[str], None] = lambda _: None
 ) -> None:
     """Serve a project until SIGTERM or SIGINT.
 
@@ -35,8 +36,8 @@ def run(
         The address to listen at.
     port : int
         The port; 0 for any that is free.
-    most_rows : int
-        How many entities one request may ask for.
+    options : ServeOptions
+        The server's limits.
     announce : callable
         Called with the server's URL once it answers.
 
@@ -45,12 +46,12 @@ def run(
     SettingsError
         If the address can't be listened at.
     """
-    with _listening(host, port) as listener, Answering(platform, most_rows) as answering:
+    with _listening(host, port) as listener, Answering(platform, options) as answering:
         config = uvicorn.Config(
             application(answering), log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )  # fmt: skip
-        server = _Server(config, lambda: announce(_url(listener)))
+        server = _Server(config, answering, lambda: announce(_url(listener)))
         # uvicorn stops in good order, then raises the signal again, which would end the process as if it had crashed.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, server.leave)
@@ -60,13 +61,23 @@ def run(
 class _Server(uvicorn.Server):
     """Says when it answers."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, answering: Answering, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._answering, self._ready = answering, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, with the desk in front where uvicorn parses with httptools."""
+        if getattr(self.config.http_protocol_class, "__name__", "") == "HttpToolsProtocol":
+            from headrace.server.front import front_of
+
+            self.config.http_protocol_class = front_of(self._answering.desk())
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is under way, then let go of the store."""
+        await super().shutdown(sockets)
+        await self._answering.desk().aclose()
 
     def leave(self, number: int, frame: FrameType | None) -> None:
         """End the process in good order."""

@@ -8,7 +8,7 @@ values in `packed_types`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,13 +24,15 @@ from headrace.timeline.packed_tiles import TileSet
 from headrace.timeline.packed_types import CorruptRecordError
 from headrace.types import FOREVER, DataType, parse_type
 
-PRESENT, NOT_FOUND, NULL_VALUE, OUTSIDE_MAX_AGE, INCOMPLETE = range(5)
-STATUSES: Final = ("PRESENT", "NOT_FOUND", "NULL_VALUE", "OUTSIDE_MAX_AGE", "INCOMPLETE")
-"""The names of the status codes, each at its code."""
+PRESENT, NOT_FOUND, NULL_VALUE, OUTSIDE_MAX_AGE, INCOMPLETE, FAILED, STALE = range(7)
+STATUSES: Final = ("PRESENT", "NOT_FOUND", "NULL_VALUE", "OUTSIDE_MAX_AGE", "INCOMPLETE", "FAILED", "STALE")
+"""The names of the status codes, each at its code. `FAILED` is an on-demand feature whose function raised; `STALE` is
+a value that would be `PRESENT`, of a record that was read earlier, as the store can't be read now."""
 FORMAT: Final = 1
 _UNREADABLE: Final = (struct.error, msgspec.MsgspecError, ValueError, IndexError, ArithmeticError)
 _BODY: Final = FIRST_LAYER.size
 _ROWS: Final = HEAD.size
+_MOST_STARTS: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,24 @@ class Answer(NamedTuple):
     values: tuple[Any, ...]
 
 
+class Answers(NamedTuple):
+    """What records say of many entities at a time, one place an entity.
+
+    Parameters
+    ----------
+    values : list of tuple
+        A Python value a feature; None unless it is `PRESENT`.
+    statuses : list of tuple of int
+        A code a feature: its place in `STATUSES`.
+    event_times : list of int or None
+        When each entity's newest row then known happened, in microseconds; None where there is none.
+    """
+
+    values: list[tuple[Any, ...]]
+    statuses: list[tuple[int, ...]]
+    event_times: list[int | None]
+
+
 class Reader:
     """Evaluates the records of a layout.
 
@@ -147,6 +167,8 @@ class Reader:
         self._present = (PRESENT,) * n
         self._not_found = Answer((NOT_FOUND,) * n, None, (None,) * n)
         self._incomplete = Answer((INCOMPLETE,) * n, None, (None,) * n)
+        self._one_step_bytes = _BODY + HEAD.size + self.codec.stride if self.codec.as_it_is else -1
+        self._plain_starts: tuple[tuple[int, int], set[bytes]] = (0, 0), set()
 
     def at(self, record: bytes | memoryview | None, head: tuple[int, int], time_us: int) -> Answer:
         """The values of an entity at a time.
@@ -185,6 +207,70 @@ class Reader:
             return self._not_found if kind == GONE else self._from_tiles(record, kind, start, end, time_us)
         except _UNREADABLE as error:
             raise _corruption(record, error) from error
+
+    def many(self, records: Sequence[bytes | None], head: tuple[int, int], time_us: int) -> Answers:
+        """The values of many entities at a time, as `at` gives each.
+
+        A record of one step without nulls, in force, not too old and never to expire is read here, without a call:
+        most begin with the same bytes, which were looked at once.
+
+        Parameters
+        ----------
+        records : sequence of bytes or None
+            The entities' records.
+        head : tuple of int
+            Generation and epoch of the view's head.
+        time_us : int
+            The time asked for, in microseconds.
+
+        Raises
+        ------
+        CorruptRecordError
+            If the bytes of one are no record of this layout.
+        """
+        found = Answers([], [], [])
+        add_values, add_statuses, add_time = found.values.append, found.statuses.append, found.event_times.append
+        size, unpack, present, oldest = (
+            self._one_step_bytes,
+            self.codec.unpack_only_row,
+            self._present,
+            time_us - self._ttl,
+        )
+        starts = self._starts_of(head)
+        for record in records:
+            if (
+                record is not None
+                and len(record) == size
+                and (record[:_BODY] in starts or self._is_plain(record, head))
+            ):
+                row = unpack(record, _BODY)  # flags, number of steps, valid_from, event_time, nulls, values
+                event_time = row[3]
+                if row[1] == 1 and row[2] <= time_us and not row[4] and event_time >= oldest and event_time != NO_TIME:
+                    add_values(row[5:])
+                    add_statuses(present)
+                    add_time(event_time)
+                    continue
+            statuses, event_time, values = self.at(record, head, time_us)
+            add_values(values)
+            add_statuses(statuses)
+            add_time(event_time)
+        return found
+
+    def _starts_of(self, head: tuple[int, int]) -> set[bytes]:
+        """How the records begin that have one layer of steps, which the head has reached, and do not expire."""
+        known, starts = self._plain_starts
+        if known != head or len(starts) > _MOST_STARTS:
+            starts = set()
+            self._plain_starts = head, starts
+        return starts
+
+    def _is_plain(self, record: bytes, head: tuple[int, int]) -> bool:
+        _, _, expires_at, n_layers, generation, epoch, kind, length = FIRST_LAYER.unpack_from(record)
+        is_plain = n_layers == 1 and kind == STEPS and length == len(record) - _BODY and (generation, epoch) <= head
+        if is_plain and not expires_at:
+            self._plain_starts[1].add(record[:_BODY])
+            return True
+        return False
 
     def steps(self, record: bytes | memoryview | None, head: tuple[int, int]) -> list[Step]:
         """Every step of the layer that a head has reached, oldest first; those of tiles are merged.

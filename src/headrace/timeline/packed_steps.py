@@ -66,6 +66,7 @@ class StepsCodec:
         self._special = [(i, each) for i, each in enumerate(self.stored) if each.decode is not None]
         self.as_it_is = not self._special and not self._wide
         self.unpack_row = self._row.unpack_from
+        self.unpack_only_row = struct.Struct(f"{HEAD.format}{self._row.format.removeprefix('<')}").unpack_from
 
     def row_dtype(self) -> np.dtype[np.void]:
         """A row as a numpy structure: ``valid_from``, ``event_time``, ``nulls`` (bytes) and ``f0``, ``f1``, …."""

@@ -1,0 +1,285 @@
+"""The desk: from a request's bytes to its reply, without a task or a thread where none is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from headrace.errors import HeadraceError, OnlineStoreError
+from headrace.platform.online import ATTEMPTS
+from headrace.server.breaker import PROBE_SECONDS, Breaker
+from headrace.server.errors import RequestError, status_of
+from headrace.server.formats import MEDIA_TYPES, Form, arrow, form_of_answer, form_of_body, msgpack
+from headrace.server.reading import Reads, is_outage, reads_of
+from headrace.server.replies import Reply, defect, refusal
+from headrace.server.requests import parse_request
+from headrace.server.stale import StaleRecords, marked
+
+if TYPE_CHECKING:
+    from headrace.platform.online import Columns, Look, OnlineReader
+    from headrace.platform.online_answer import OnlineAnswer
+    from headrace.server.answering import Answering, Project
+    from headrace.server.asked import Asked
+
+Done = Callable[[Reply], None]
+_IN_LOOP_VALUES: Final = 4_000
+"""An answer of more values is made in a thread, so that others are answered meanwhile."""
+_log: Final = logging.getLogger(__name__)
+
+
+class BusyError(RequestError):
+    """More requests wait than the server lets wait."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(503, f"{most:,} requests wait already. Ask again later, or start more --workers.")
+
+
+class Desk:
+    """Answers requests for features, from the thread of one event loop.
+
+    Parameters
+    ----------
+    answering : Answering
+        The project, and what is measured.
+    """
+
+    def __init__(self, answering: Answering) -> None:
+        self.answering, self.options = answering, answering.options
+        self.loop = asyncio.get_running_loop()
+        self.breaker = Breaker(self._probe)
+        self._reads: tuple[Project | None, Reads | None] = None, None
+        self._stale: dict[str, StaleRecords] = {}
+        self.most_body_bytes = self.options.most_body_bytes
+        answering.metrics.watch(self)
+        self.waiting = 0
+
+    def features(
+        self, headers: Mapping[bytes, bytes], query: str, body: bytes, client: tuple[str, int] | None, done: Done
+    ) -> None:
+        """Answer ``POST /get-online-features``; `done` gets the reply, now or later, in this thread."""
+        ticket = Ticket(self, done)
+        with ticket.told():
+            self._take(ticket, headers, query, body)
+
+    def reads(self, project: Project) -> Reads:
+        """How the project's store is read."""
+        known, reads = self._reads
+        if known is not project or reads is None:
+            reads = reads_of(project.context.online, self.options.store_seconds)
+            self._reads = project, reads
+        return reads
+
+    def stale_of(self, service: str) -> StaleRecords | None:
+        """The records that a service read last, where it may use them."""
+        most_age_us = self.options.stale_if_error_us.get(service)
+        if most_age_us is None:
+            return None
+        return self._stale.setdefault(service, StaleRecords(most_age_us))
+
+    async def aclose(self) -> None:
+        """Let go of the store."""
+        _, reads = self._reads
+        if reads is not None:
+            await reads.aclose()
+
+    def _take(self, ticket: Ticket, headers: Mapping[bytes, bytes], query: str, body: bytes) -> None:
+        if len(body) > self.most_body_bytes:
+            raise RequestError(413, f"the body is longer than {self.most_body_bytes:,} bytes. Ask for fewer entities.")
+        if self.waiting > self.options.most_waiting:
+            self.answering.metrics.shed("waiting")
+            raise BusyError(self.options.most_waiting)
+        ticket.ask(headers, query, body)
+        self.breaker.check()
+        ticket.look()
+
+    def _probe(self) -> None:
+        """Look whether the store is back, until it is."""
+        project = self.answering.project
+        _log.warning("the online store %s does not answer: requests are refused", project.context.online.location)
+        self.loop.call_later(PROBE_SECONDS, self._probe_once)
+
+    def _probe_once(self) -> None:
+        self.reads(self.answering.project).probe(self._probed)
+
+    def _probed(self, error: OnlineStoreError | None) -> None:
+        if error is None:
+            self.breaker.succeeded()
+            _log.warning("the online store answers again")
+        else:
+            self.breaker.failed(error)
+            self.loop.call_later(PROBE_SECONDS, self._probe_once)
+
+
+class Ticket:
+    """One request on its way; answered once."""
+
+    __slots__ = ("_desk", "_done", "_look", "_project", "_tries", "asked", "at", "began", "columns", "form", "full",
+                 "is_stale", "read_began", "request_id")  # fmt: skip
+
+    def __init__(self, desk: Desk, done: Done) -> None:
+        self._desk, self._done = desk, done
+        self._project, self._tries = desk.answering.project, 0
+        self.began = time.perf_counter()
+        self.form: Form = "json"
+        self.is_stale = False
+        self.request_id = ""
+        desk.waiting += 1
+
+    asked: Asked
+    at: int
+    columns: Columns
+    full: bool
+    read_began: float
+    _look: Look
+
+    @property
+    def reader(self) -> OnlineReader:
+        """What reads the store for it."""
+        return self.asked.reader
+
+    def ask(self, headers: Mapping[bytes, bytes], query: str, body: bytes) -> None:
+        """Understand what is wanted."""
+        form = form_of_body(headers.get(b"content-type", b"").decode("latin-1"))
+        self.form = form_of_answer(headers.get(b"accept", b"").decode("latin-1"), form)
+        request = parse_request(body, form, query)
+        self.at = request.time(self._project.context.clock())
+        self.asked = self._project.asked.of(request)
+        self.full = request.full_feature_names
+        self.asked.shape(full=self.full)
+        self.columns = self.asked.columns.parsed(request, self._desk.options.most_rows, form)
+
+    def look(self) -> None:
+        """Read the store."""
+        self._look = self.reader.look(self.columns)
+        self.read_began = time.perf_counter()
+        self._desk.reads(self._project).start(self, self._look.keys)
+
+    def found(self, values: Sequence[bytes | None]) -> None:
+        """The store has answered."""
+        desk = self._desk
+        desk.breaker.succeeded()
+        desk.answering.metrics.store_read(time.perf_counter() - self.read_began)
+        with self.told():
+            if (kept := desk.stale_of(self.asked.wanted.service.name)) is not None:
+                kept.keep(self._look.keys, values, self._project.context.clock())
+            if self._is_long():
+                work = desk.loop.run_in_executor(None, self._made, values)
+                work.add_done_callback(self._settled)
+            else:
+                self._settle(self._made(values))
+
+    def answered(self, answer: OnlineAnswer) -> None:
+        """The store has answered somebody who read it for this request."""
+        self._desk.breaker.succeeded()
+        self._desk.answering.metrics.store_read(time.perf_counter() - self.read_began)
+        with self.told():
+            self._settle((answer, self._encoded(answer)))
+
+    def failed(self, error: HeadraceError) -> None:
+        """Tell why there is no answer; or answer from what was read before, where that is allowed."""
+        if is_outage(error):
+            if not self._desk.breaker.is_open:
+                self._desk.breaker.failed(error)  # type: ignore[arg-type]
+            if (answer := self._old_answer()) is not None:
+                self._settle((answer, self._encoded(answer)))
+                return
+        if status_of(error) >= 500:
+            _log.warning("/get-online-features: %s", error)
+        self._over(refusal(error))
+
+    def told(self) -> Told:
+        """What goes wrong inside is told to the client; a defect must not end other requests."""
+        return Told(self)
+
+    def broken(self, error: BaseException) -> None:
+        """Tell of a defect, whose traceback is for the log alone."""
+        _log.error("/get-online-features failed", exc_info=error)
+        self._over(defect())
+
+    def _is_long(self) -> bool:
+        asked = self.asked
+        n = len(next(iter(self.columns.values()), ()))
+        return asked.has_on_demand or n * len(asked.views) > _IN_LOOP_VALUES
+
+    def _made(self, values: Sequence[bytes | None]) -> tuple[OnlineAnswer, bytes] | None:
+        answer = self.reader.answer(self._look, values, self.at)
+        return None if answer is None else (answer, self._encoded(answer))
+
+    def _encoded(self, answer: OnlineAnswer) -> bytes:
+        shape = self.asked.shape(full=self.full)
+        if self.form == "json":
+            return shape.json(answer, self.columns)
+        if self.form == "msgpack":
+            return msgpack(shape.plain(answer, self.columns))
+        return arrow(shape, answer, self.asked.keys)
+
+    def _settled(self, work: asyncio.Future[tuple[OnlineAnswer, bytes] | None]) -> None:
+        """What a thread made."""
+        with self.told():
+            self._settle(work.result())
+
+    def _settle(self, made: tuple[OnlineAnswer, bytes] | None) -> None:
+        if made is not None:
+            answer, body = made
+            self._over(Reply(body, MEDIA_TYPES[self.form]))
+            self._desk.answering.served(self, answer)
+            return
+        self._tries += 1
+        if self._tries == ATTEMPTS:
+            raise self.reader.unsettled()
+        self.look()
+
+    def _old_answer(self) -> OnlineAnswer | None:
+        kept = self._desk.stale_of(self.asked.wanted.service.name) if hasattr(self, "asked") else None
+        if kept is None:
+            return None
+        look = self._look if hasattr(self, "_look") else self.reader.look(self.columns)
+        values = kept.found(look.keys, self._project.context.clock())
+        answer = None if values is None else self.reader.answer(look, values, self.at)
+        self.is_stale = answer is not None
+        return None if answer is None else marked(answer)
+
+    def _service(self) -> str:
+        """Its name, where the request has named one that there is."""
+        return self.asked.wanted.service.name if hasattr(self, "asked") else ""
+
+    def _over(self, reply: Reply) -> None:
+        if self._done is _told:
+            return
+        done, self._done = self._done, _told
+        self._desk.waiting -= 1
+        self._desk.answering.metrics.answered(
+            "/get-online-features", reply.status, time.perf_counter() - self.began, self._service()
+        )
+        done(reply)
+
+
+class Told:
+    """As a context manager, in a third of the time of a generator's."""
+
+    __slots__ = ("_ticket",)
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+
+    def __enter__(self) -> None:
+        """Nothing is done before."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None:
+            return False
+        if isinstance(error, HeadraceError):
+            self._ticket.failed(error)
+        elif isinstance(error, Exception):
+            self._ticket.broken(error)
+        return isinstance(error, Exception)
+
+
+def _told(reply: Reply) -> None:
+    """A request that was answered already: by then its client had been told that it takes too long."""
