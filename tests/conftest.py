@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,7 @@ from hypothesis import settings
 from data_platform.stack.kafka import KafkaServer
 from data_platform.stack.maven import DEFAULT_FOLDER, HOME_VARIABLE, has_jars
 from data_platform.stack.maven import kafka_home as kafka_jars
+from tests.store_servers import DYNAMODB_HOME, DynamoServer, RedisCluster, fetch_dynamodb, has_dynamodb
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,15 +53,36 @@ def _url_of(what: str, variable: str) -> str:
     return url
 
 
+class _Startable(Protocol):
+    """What several processes can start, of which the last one stops it."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    def start(self) -> object: ...
+
+    def stop(self) -> object: ...
+
+
+_Server = TypeVar("_Server", bound=_Startable)
+
+
+def _shared_folder(folders: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of a run share: theirs are below the same one."""
+    folder = folders.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
 @contextmanager
-def _shared(server: KafkaServer) -> Iterator[KafkaServer]:
+def _shared(server: _Server) -> Iterator[_Server]:
     """Start a server unless another worker has, and stop it unless another worker uses it yet."""
     import fcntl  # not on Windows
 
     server.folder.mkdir(exist_ok=True)
     with (server.folder / "users").open("w") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
-        yield server.start()
+        server.start()
+        yield server
         fcntl.flock(users, fcntl.LOCK_UN)
         with suppress(BlockingIOError):
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,6 +117,31 @@ def redis_server() -> str:
 
 
 @pytest.fixture(scope="session")
+def redis_cluster(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """Return a Redis Cluster of three nodes in which tests may write, below a prefix of their own."""
+    with _shared(RedisCluster(_shared_folder(tmp_path_factory) / "redis-cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def dynamodb_programs() -> None:
+    """See to it that DynamoDB Local can be started."""
+    if not shutil.which("java"):
+        _unavailable("the program java", "PATH")
+    if not has_dynamodb() and os.environ.get("HEADRACE_REQUIRE_SERVICES") == "1":
+        fetch_dynamodb()
+    if not has_dynamodb():
+        _unavailable("DynamoDB Local's jars (python -m tests.store_servers fetches them)", DYNAMODB_HOME)
+
+
+@pytest.fixture(scope="session")
+def dynamodb(dynamodb_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoServer]:
+    """Return a DynamoDB Local in which tests may make tables; see `tests.store_servers.AWS`."""
+    with _shared(DynamoServer(_shared_folder(tmp_path_factory) / "dynamodb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def kafka_home() -> Path:
     """Return the folder with Kafka's jars, for tests that end and start a broker of their own."""
     home = kafka_jars(ROOT / DEFAULT_FOLDER)
@@ -113,9 +161,7 @@ def kafka_bootstrap(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
         return
     if os.environ.get("HEADRACE_REQUIRE_SERVICES") == "1":
         _unavailable("a Kafka broker", "HEADRACE_TEST_KAFKA")
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # all workers' folders are below the same one
-        folder = folder.parent
+    folder = _shared_folder(tmp_path_factory)
     with _shared(KafkaServer(folder / "kafka", home=request.getfixturevalue("kafka_home"))) as kafka:
         yield kafka.bootstrap
 

@@ -61,8 +61,19 @@ class OnlineStore(Protocol):
     def location(self) -> str:
         """Where it is, for people: without a password."""
 
+    @property
+    def reads_one_state(self) -> bool:
+        """Whether `get_many` reads all its keys from one state of the store.
+
+        Where it does not, as in stores of many machines, each key is read whole, at some instant between call and
+        return, and never as it was before a write that had returned before the call. Then who must not mix two
+        versions reads the records, and afterwards the heads again: they name no other version than the one with which
+        the reading began, or what was read is thrown away. That is enough, as a writer puts records before it puts
+        the head that shows them, keeps in them what the head before showed, and never goes back to an earlier head.
+        """
+
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The values of some keys, all from one state of the store; None where there is none.
+        """The values of some keys; None where there is none. All are from one state, if `reads_one_state`.
 
         A value that has expired may still be there: who reads it looks at its header.
         """

@@ -35,6 +35,8 @@ class LmdbStore:
         Refuse to write.
     """
 
+    reads_one_state = True
+
     def __init__(self, folder: Path, *, map_size: int | None = None, readonly: bool = False) -> None:
         self.location = f"lmdb:{folder}"
         self._readonly = readonly

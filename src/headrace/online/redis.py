@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -18,7 +16,10 @@ from redis.retry import Retry
 from headrace.errors import OnlineStoreError, SettingsError
 from headrace.online.batches import batches, key_batches
 from headrace.online.redis_failures import redis_failures
-from headrace.online.redis_script import PUT_LASTING, PUT_NEWER
+from headrace.online.redis_script import PUT_LASTING, PUT_NEWER, digest
+
+if TYPE_CHECKING:
+    from headrace.online.redis_pipeline import RedisPipeline
 
 _BATCH_ITEMS: Final = 500
 _BATCH_BYTES: Final = 1 << 20  # bounds the milliseconds for which a script keeps others waiting
@@ -33,8 +34,8 @@ class RedisStore:
 
     It can be used by several threads and after a fork. The server itself removes what has expired, on its own clock.
     What `put_many` returned for is in the server's memory: whether it outlives the server is the server's setting.
-    Use no eviction policy: a record that is evicted looks as if it had never been there. A cluster is not supported,
-    as its nodes do not answer from one state.
+    Use no eviction policy: a record that is evicted looks as if it had never been there. For a cluster there is
+    `headrace.online.redis_cluster.RedisClusterStore`.
 
     Parameters
     ----------
@@ -52,10 +53,18 @@ class RedisStore:
         If the URL can't be read.
     """
 
+    reads_one_state = True
+
     def __init__(self, url: str, *, prefix: str = "headrace:", readonly: bool = False) -> None:
-        self._prefix = prefix.encode()
+        self._url, self._prefix = url, prefix.encode()
         self._readonly = readonly
         self._client, self.location = _connected_later(url)
+
+    def pipeline(self, answer_seconds: float) -> RedisPipeline:
+        """What reads the same store from the running event loop, without threads; needs hiredis."""
+        from headrace.online.redis_pipeline import RedisPipeline
+
+        return RedisPipeline(self._url, self._prefix, self.location, answer_seconds)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of some keys, all from one state of the store; None where there is none."""
@@ -139,17 +148,12 @@ class RedisStore:
         with self._client.pipeline(transaction=False) as pipeline:
             for batch in waiting:
                 keys = [self._prefix + key for key in batch]
-                pipeline.evalsha(_digest(script), len(keys), *keys, *batch.values())
+                pipeline.evalsha(digest(script), len(keys), *keys, *batch.values())
             return pipeline.execute(raise_on_error=False)
 
     def _check_writable(self) -> None:
         if self._readonly:
             raise OnlineStoreError(f"The online store {self.location} was opened for reading. Open it for writing.")
-
-
-@cache
-def _digest(script: str) -> str:
-    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def _connected_later(url: str) -> tuple[redis.Redis, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from typing import Final
 
 # One MGET and one MSET instead of two commands a key. Lua's own comparison of texts follows the server's language
@@ -57,3 +59,9 @@ return refused
 """
 )
 """The same for values that stay until they are deleted, though readers take them for expired before."""
+
+
+@cache
+def digest(script: str) -> str:
+    """The name by which a server that has loaded a script knows it."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()

@@ -188,7 +188,11 @@ class Load:
     def _put(self, chunk: Chunk, there: Mapping[bytes, bytes | None]) -> None:
         """Write layers over what is there."""
         self.lease.check()
-        self._check(self._store.put_many(self._layered(chunk, there)))
+        try:
+            refused = self._store.put_many(self._layered(chunk, there))
+        except OnlineStoreError as error:
+            raise OnlineStoreError(f"{self.gold.view.place}: {error}") from error
+        self._check(refused)
         self.records += len(chunk.bodies)
 
     def _layered(self, chunk: Chunk, there: Mapping[bytes, bytes | None]) -> Iterator[tuple[bytes, bytes]]:

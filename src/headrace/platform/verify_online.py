@@ -110,10 +110,11 @@ def online_records(context: Context, view: FeatureView, entities: pl.DataFrame) 
         head = _head(context, view, value)
         keys = record_keys(head.fingerprint, entities)
         found = store.get_many([key, *(each for each in keys if each is not None)])
-        if found[0] == value:
+        after = found[0] if store.reads_one_state else store.get_many([key])[0]
+        if found[0] == value == after:
             records = iter(found[1:])
             return OnlineRecords(head, [None if each is None else next(records) for each in keys])
-        value = found[0]
+        value = after
     raise OnlineStoreError(
         f"{view.place}: {store.location} was written {_ATTEMPTS} times while it was read. Run the same command again."
     )

@@ -57,9 +57,34 @@ def test_a_server_is_named_without_its_password(url: str, location: str, tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("redis-cluster://one:7000,two", "redis-cluster://one:7000,two:6379"),
+        ("rediss-cluster://user:pa%3Fss@one,two:1/0?prefix=shop:", "rediss-cluster://one:6379,two:1"),
+        ("dynamodb://shop.features?region=eu-west-1", "dynamodb://shop.features (eu-west-1)"),
+        (
+            "dynamodb://abc?region=a&endpoint=http://127.0.0.1:8000&timeout=0.5",
+            "dynamodb://abc (http://127.0.0.1:8000)",
+        ),
+        ("dynamodb://abc", "dynamodb://abc"),
+    ],
+)
+def test_a_store_of_many_machines_is_named_and_says_that_it_has_no_one_state(
+    url: str, location: str, tmp_path: Path
+) -> None:
+    store = open_store(url, tmp_path)
+    assert store.location == location
+    assert not store.reads_one_state
+    store.close()
+
+
+@pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("dynamodb://table", r"no store for 'dynamodb:'\. Take lmdb:\./online .* redis://host:6379/0"),
+        (
+            "cassandra://table",
+            r"no store for 'cassandra:'\. Take lmdb:\./online .* redis://host:6379/0.*dynamodb://TABLE",
+        ),
         ("./online", r"no store for '\./online'"),
         ("lmdb:", "names no folder"),
         ("lmdb:./online?mapsize=1GiB", "no option 'mapsize'; there is map_size"),
@@ -67,11 +92,24 @@ def test_a_server_is_named_without_its_password(url: str, location: str, tmp_pat
         ("lmdb:./online?map_size=100", "map_size='100' is no size"),
         ("redis://host:port/0", "Redis URL can't be read"),
         ("redis://host:6379/0?no_such_option=1", "Redis URL can't be read .*no_such_option"),
+        ("redis-cluster://host:port", "URL of the Redis Cluster can't be read"),
+        ("redis-cluster://host:6379/3", "no numbered databases"),
+        ("redis-cluster://host?no_such_option=1", "URL of the Redis Cluster can't be read .*no_such_option"),
+        ("redis-cluster://host?socket_timeout=soon", "URL of the Redis Cluster can't be read"),
+        ("redis-cluster://host?prefix={shop}:", "can't have a brace"),
+        ("dynamodb://", "is no name of a table"),
+        ("dynamodb://a b c", "is no name of a table"),
+        ("dynamodb://key:secret@table", "a name with '@' is no name"),
+        ("dynamodb://abc?aws_secret_access_key=x", "no option 'aws_secret_access_key'.*never from here"),
+        ("dynamodb://abc?timeout=soon", "timeout='soon' is no time"),
+        ("dynamodb://abc?timeout=0", "is no time"),
+        ("dynamodb://abc?endpoint=nowhere", "endpoint='nowhere' is no address"),
     ],
 )
 def test_a_setting_that_names_no_store_is_told(url: str, told: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=told) as raised:
         open_store(url, tmp_path)
+    assert "secret@" not in str(raised.value)
 
 
 OPEN_WITHOUT = """
@@ -89,7 +127,12 @@ except OnlineStoreError as error:
 
 @pytest.mark.parametrize(
     ("library", "url", "command"),
-    [("redis", "redis://host/0", "pip install 'headrace[redis]'"), ("lmdb", "lmdb:./online", "pip install lmdb")],
+    [
+        ("redis", "redis://host/0", "pip install 'headrace[redis]'"),
+        ("redis", "redis-cluster://host", "pip install 'headrace[redis]'"),
+        ("boto3", "dynamodb://table", "pip install 'headrace[dynamodb]'"),
+        ("lmdb", "lmdb:./online", "pip install lmdb"),
+    ],
 )
 def test_a_library_that_is_missing_is_told(library: str, url: str, command: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
