@@ -46,6 +46,10 @@ class DefinitionError(HeadraceError):
     """A definition contradicts itself or the rules of the platform."""
 
 
+_LONGEST_NAME = 200
+"""In characters: what is longer is no mistyped name, and looking for its like would take long."""
+
+
 class UnknownNameError(DefinitionError):
     """A name was used that does not exist where it was looked up."""
 
@@ -70,7 +74,8 @@ class UnknownNameError(DefinitionError):
         view 'v': there is no column 'spede'. Did you mean 'speed'? There are: lat, speed.
         """
         names = sorted(known)
-        near = get_close_matches(name, names, n=1, cutoff=0.5)
+        near = get_close_matches(name, names, n=1, cutoff=0.5) if len(name) <= _LONGEST_NAME else []
+        name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
         hint = f" Did you mean '{near[0]}'?" if near else ""
         listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         return cls(f"{where}: there is no {what} '{name}'.{hint} There are: {listed or 'none'}.")

@@ -39,7 +39,7 @@ def test_a_signal_ends_it_soon_and_in_good_order(city: Platform, number: int) ->
 def test_a_request_under_way_is_answered_before_it_ends(city: Platform) -> None:
     body = json.dumps(drivers(7)).encode()
     head = (
-        f"POST /get-online-features HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        f"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
         "Expect: 100-continue\r\n\r\n"
     )  # fmt: skip
     with serving(city.context.root) as running, connected(running) as under_way:

@@ -58,3 +58,8 @@ class Context:
         from headrace.online.opening import open_store
 
         return open_store(self.settings.online, self.root)
+
+    def adopt_online(self, other: Context) -> None:
+        """Use another context's online store, if it is the same one: its connections are open already."""
+        if (other.settings.online, other.root.resolve()) == (self.settings.online, self.root.resolve()):
+            self.__dict__["online"] = other.online

@@ -9,6 +9,7 @@ import polars as pl
 
 from headrace.engines.polars_types import to_polars
 from headrace.errors import DefinitionError
+from headrace.platform.request_values import first_misfit
 from headrace.quality.masking import mask_key, mask_values
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ def typed(column: str, dtype: DataType, values: Sequence[Any]) -> pl.Series:
     DefinitionError
         If a value is not of its type.
     """
+    if (place := first_misfit(dtype, values)) is not None:
+        raise DefinitionError(
+            f"request, column '{column}', row {place}: {_few([values[place]])} is no {dtype}, which would round it or "
+            "can't hold it at all."
+        )
     try:
         return pl.Series(column, values, dtype=to_polars(dtype))
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
@@ -58,4 +64,4 @@ def typed(column: str, dtype: DataType, values: Sequence[Any]) -> pl.Series:
 
 
 def _few(values: Sequence[Any]) -> str:
-    return ", ".join(map(repr, values[:5])) + (", …" if len(values) > 5 else "")
+    return ", ".join(repr(value)[:100] for value in values[:5]) + (", …" if len(values) > 5 else "")

@@ -10,6 +10,7 @@ from headrace.errors import HeadraceError
 from headrace.platform.online_heads import Head, read_head
 from headrace.server.asked import AskedBefore
 from headrace.server.desk import Desk
+from headrace.server.door import Door
 from headrace.server.metrics import Metrics
 from headrace.server.options import ServeOptions
 
@@ -67,12 +68,14 @@ class Answering:
     ----------
     platform : Platform
         The project, with its definitions as they were when it was opened.
-    options : ServeOptions
+    options : ServeOptions, optional
         The server's limits.
+    door : Door, optional
+        Who may ask; everybody without.
     """
 
-    def __init__(self, platform: Platform, options: ServeOptions | None = None) -> None:
-        self.options = options or ServeOptions()
+    def __init__(self, platform: Platform, options: ServeOptions | None = None, door: Door | None = None) -> None:
+        self.options, self.door = options or ServeOptions(), door or Door()
         self._desk: Desk | None = None
         self.project = Project(platform.context)
         self.metrics = Metrics(self.heads, platform.context.clock, platform.context.settings.online.partition(":")[0])
@@ -99,17 +102,22 @@ class Answering:
 
     def served(self, ticket: Ticket, answer: OnlineAnswer) -> None:
         """Note what was answered; nobody waits for it."""
+        asked = ticket.asked
+        name = asked.wanted.service.name
+        self.door.note(ticket.caller, ticket.client, name, asked.distinct_views, ticket.n_rows, 200, answer.at)
         self.metrics.values(ticket.asked.views, answer.statuses, answer.time_columns, answer.at)
 
     def replace(self, platform: Platform) -> None:
         """Answer with other definitions from now on; requests under way are answered with those that they began with.
 
-        The connections to the store are kept: what both projects share is the old one's.
+        The connection to the store is kept, if it is the same store.
         """
+        platform.context.adopt_online(self.context)
         self.project = Project(platform.context)
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store, and write what is noted."""
+        self.door.close()
         self.context.online.close()
 
     def __enter__(self) -> Self:

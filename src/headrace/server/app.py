@@ -18,10 +18,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headrace.errors import HeadraceError
+from headrace.server.door import Client
 from headrace.server.endpoints import Endpoint, Handler
-from headrace.server.errors import error_response, status_of
+from headrace.server.errors import error_response
 from headrace.server.metrics import CONTENT_TYPE
-from headrace.server.replies import Reply
+from headrace.server.replies import Reply, refusal
 
 if TYPE_CHECKING:
     from headrace.server.answering import Answering
@@ -83,22 +84,35 @@ class _Endpoints:
 
         async def endpoint(request: Request) -> Response:
             began = time.perf_counter()
-            response = await _answered(wanted.handler, request)
+            response = await _answered(partial(self._let_in, wanted), request)
             if wanted.handler != self.features:  # which counts by itself
                 self._answering.metrics.answered(wanted.path, response.status_code, time.perf_counter() - began)
             return response
 
         return Route(wanted.path, endpoint, methods=[wanted.method])
 
+    async def _let_in(self, wanted: Endpoint, request: Request) -> Response:
+        """Ask who it is, unless that is done elsewhere, or anybody may."""
+        door = self._answering.door
+        if wanted.handler == self.features:  # the desk asks
+            return await wanted.handler(request)
+        headers, client = dict(request.headers.raw), _client(request)
+        if wanted.right == "anyone":
+            door.check_site(headers)
+        else:
+            caller = door.enter(headers, client)
+            door.allow(caller, wanted.right, request.path_params.get("service"), client)
+            request.state.caller = caller
+        return await wanted.handler(request)
+
     async def features(self, request: Request) -> Response:
         """Features of some entities, for who did not come by the shortest way."""
         said: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        client = None if request.client is None else (request.client.host, request.client.port)
+        client = _client(request)
         body = await request.body()
         headers = dict(request.headers.raw)
         self._answering.desk().features(headers, request.url.query, body, client, partial(_say, said))
-        reply = await said
-        return Response(reply.body, reply.status, dict(reply.headers), reply.media_type)
+        return _response(await said)
 
     async def health(self, request: Request) -> Response:
         """Answering at all is the answer."""
@@ -116,6 +130,14 @@ class _Endpoints:
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
 
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(reply.headers), reply.media_type)
+
+
+def _client(request: Request) -> Client:
+    return None if request.client is None else (request.client.host, request.client.port)
+
+
 def _say(said: asyncio.Future[Reply], reply: Reply) -> None:
     if not said.done():  # else the client went meanwhile
         said.set_result(reply)
@@ -125,10 +147,10 @@ async def _answered(handler: Handler, request: Request) -> Response:
     try:
         return await handler(request)
     except HeadraceError as error:
-        status = status_of(error)
-        if status >= 500:
+        reply = refusal(error)
+        if reply.status >= 500:
             _log.warning("%s: %s", request.url.path, error)
-        return error_response(status, type(error).__name__, str(error))
+        return _response(reply)
     except ClientDisconnect:
         return Response(status_code=_CLIENT_WENT)
     except Exception:  # noqa: BLE001 - a defect here must not end other requests; its traceback is for the log alone

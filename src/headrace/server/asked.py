@@ -39,6 +39,8 @@ class Asked:
         The view of each of the service's features; an on-demand feature stands for itself.
     has_on_demand : bool
         Whether users' functions are run.
+    distinct_views : tuple of str
+        The views that are read.
     """
 
     wanted: Wanted
@@ -47,6 +49,7 @@ class Asked:
     keys: tuple[str, ...]
     views: tuple[str, ...]
     has_on_demand: bool
+    distinct_views: tuple[str, ...]
     _shapes: dict[bool, Shape] = field(default_factory=dict)
 
     @classmethod
@@ -57,6 +60,7 @@ class Asked:
         return cls(
             wanted, Columns.of(service), OnlineReader.of(context, service), tuple(key_columns(service)),
             tuple(views.get(column) or column.split("__", 1)[0] for column in service.columns), bool(service.on_demand),
+            tuple(dict.fromkeys(chosen.view.name for chosen in service.read_selections)),
         )  # fmt: skip
 
     def shape(self, *, full: bool) -> Shape:

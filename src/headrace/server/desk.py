@@ -12,20 +12,26 @@ from typing import TYPE_CHECKING, Final
 from headrace.errors import HeadraceError, OnlineStoreError
 from headrace.platform.online import ATTEMPTS
 from headrace.server.breaker import PROBE_SECONDS, Breaker
+from headrace.server.door import Client
 from headrace.server.errors import RequestError, status_of
 from headrace.server.formats import MEDIA_TYPES, Form, arrow, form_of_answer, form_of_body, msgpack
 from headrace.server.reading import Reads, is_outage, reads_of
+from headrace.server.references import UNNAMED
 from headrace.server.replies import Reply, defect, refusal
 from headrace.server.requests import parse_request
 from headrace.server.stale import StaleRecords, marked
 
 if TYPE_CHECKING:
+    from headrace.online.base import OnlineStore
     from headrace.platform.online import Columns, Look, OnlineReader
     from headrace.platform.online_answer import OnlineAnswer
     from headrace.server.answering import Answering, Project
     from headrace.server.asked import Asked
+    from headrace.server.security.caller import Caller
 
 Done = Callable[[Reply], None]
+_ENDS: Final = (KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError)
+"""What ends more than a request. All else is a defect, that of a library in Rust too, which is no `Exception`."""
 _IN_LOOP_VALUES: Final = 4_000
 """An answer of more values is made in a thread, so that others are answered meanwhile."""
 _log: Final = logging.getLogger(__name__)
@@ -51,31 +57,32 @@ class Desk:
         self.answering, self.options = answering, answering.options
         self.loop = asyncio.get_running_loop()
         self.breaker = Breaker(self._probe)
-        self._reads: tuple[Project | None, Reads | None] = None, None
+        self.door = answering.door
+        self._reads: tuple[OnlineStore | None, Reads | None] = None, None
         self._stale: dict[str, StaleRecords] = {}
-        self.most_body_bytes = self.options.most_body_bytes
+        self._stale_if_error_us = self.options.stale_if_error_us
+        self.most_body_bytes = self.door.most_body_bytes
         answering.metrics.watch(self)
         self.waiting = 0
 
-    def features(
-        self, headers: Mapping[bytes, bytes], query: str, body: bytes, client: tuple[str, int] | None, done: Done
-    ) -> None:
+    def features(self, headers: Mapping[bytes, bytes], query: str, body: bytes, client: Client, done: Done) -> None:
         """Answer ``POST /get-online-features``; `done` gets the reply, now or later, in this thread."""
-        ticket = Ticket(self, done)
+        ticket = Ticket(self, client, done)
         with ticket.told():
             self._take(ticket, headers, query, body)
 
     def reads(self, project: Project) -> Reads:
         """How the project's store is read."""
+        store = project.context.online
         known, reads = self._reads
-        if known is not project or reads is None:
-            reads = reads_of(project.context.online, self.options.store_seconds)
-            self._reads = project, reads
+        if known is not store or reads is None:
+            reads = reads_of(store, self.options.store_seconds)
+            self._reads = store, reads
         return reads
 
     def stale_of(self, service: str) -> StaleRecords | None:
         """The records that a service read last, where it may use them."""
-        most_age_us = self.options.stale_if_error_us.get(service)
+        most_age_us = self._stale_if_error_us.get(service)
         if most_age_us is None:
             return None
         return self._stale.setdefault(service, StaleRecords(most_age_us))
@@ -87,12 +94,14 @@ class Desk:
             await reads.aclose()
 
     def _take(self, ticket: Ticket, headers: Mapping[bytes, bytes], query: str, body: bytes) -> None:
+        ticket.enter(headers)
         if len(body) > self.most_body_bytes:
             raise RequestError(413, f"the body is longer than {self.most_body_bytes:,} bytes. Ask for fewer entities.")
         if self.waiting > self.options.most_waiting:
             self.answering.metrics.shed("waiting")
             raise BusyError(self.options.most_waiting)
         ticket.ask(headers, query, body)
+        ticket.check_allowed()
         self.breaker.check()
         ticket.look()
 
@@ -117,11 +126,13 @@ class Desk:
 class Ticket:
     """One request on its way; answered once."""
 
-    __slots__ = ("_desk", "_done", "_look", "_project", "_tries", "asked", "at", "began", "columns", "form", "full",
-                 "is_stale", "read_began", "request_id")  # fmt: skip
+    __slots__ = (
+        "_desk", "_done", "_look", "_project", "_tries", "asked", "at", "began", "caller", "client", "columns", "form",
+        "full", "is_stale", "read_began", "request_id",
+    )  # fmt: skip
 
-    def __init__(self, desk: Desk, done: Done) -> None:
-        self._desk, self._done = desk, done
+    def __init__(self, desk: Desk, client: Client, done: Done) -> None:
+        self._desk, self._done, self.client = desk, done, client
         self._project, self._tries = desk.answering.project, 0
         self.began = time.perf_counter()
         self.form: Form = "json"
@@ -131,6 +142,7 @@ class Ticket:
 
     asked: Asked
     at: int
+    caller: Caller
     columns: Columns
     full: bool
     read_began: float
@@ -140,6 +152,21 @@ class Ticket:
     def reader(self) -> OnlineReader:
         """What reads the store for it."""
         return self.asked.reader
+
+    def enter(self, headers: Mapping[bytes, bytes]) -> None:
+        """Say who asks."""
+        self.caller = self._desk.door.enter(headers, self.client)
+
+    def check_allowed(self) -> None:
+        """Whether the caller may read that: features that are named one by one are of no service."""
+        door, name = self._desk.door, self.asked.wanted.service.name
+        door.allow(self.caller, "read", None if name == UNNAMED else name, self.client)
+        door.charge(self.caller, self.client, self.n_rows)
+
+    @property
+    def n_rows(self) -> int:
+        """How many entities are asked for; one where a service needs no column."""
+        return next(map(len, self.columns.values()), 1)
 
     def ask(self, headers: Mapping[bytes, bytes], query: str, body: bytes) -> None:
         """Understand what is wanted."""
@@ -202,8 +229,7 @@ class Ticket:
 
     def _is_long(self) -> bool:
         asked = self.asked
-        n = len(next(iter(self.columns.values()), ()))
-        return asked.has_on_demand or n * len(asked.views) > _IN_LOOP_VALUES
+        return asked.has_on_demand or self.n_rows * len(asked.views) > _IN_LOOP_VALUES
 
     def _made(self, values: Sequence[bytes | None]) -> tuple[OnlineAnswer, bytes] | None:
         answer = self.reader.answer(self._look, values, self.at)
@@ -276,9 +302,11 @@ class Told:
             return False
         if isinstance(error, HeadraceError):
             self._ticket.failed(error)
-        elif isinstance(error, Exception):
-            self._ticket.broken(error)
-        return isinstance(error, Exception)
+            return True
+        if isinstance(error, _ENDS):
+            return False
+        self._ticket.broken(error)
+        return True
 
 
 def _told(reply: Reply) -> None:

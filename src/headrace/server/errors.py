@@ -13,6 +13,7 @@ from headrace.errors import (
     HeadraceError,
     HeldError,
     IncompleteError,
+    LakeError,
     NotAppliedError,
     OnlineStoreError,
     OverflowRefusedError,
@@ -22,10 +23,13 @@ from headrace.errors import (
 )
 
 RETRY_AFTER_SECONDS: Final = 1
+_LONGEST_MESSAGE: Final = 2_000
+"""In characters: a message quotes what it found, which may be a whole request."""
 _STATUSES: Final[tuple[tuple[type[HeadraceError], int], ...]] = (
     (OnlineStoreError, 503),
     (RegistryError, 503),
     (NotAppliedError, 503),
+    (LakeError, 503),
     (TransformError, 500),
     (TimeError, 422),
     (DefinitionError, 422),
@@ -68,7 +72,8 @@ def retry_after_seconds(error: HeadraceError, status: int) -> int | None:
 
 def error_body(kind: str, message: str) -> bytes:
     """``{"error": {"type": …, "message": …}}``."""
-    return msgspec.json.encode({"error": {"type": kind, "message": message}})
+    told = message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}…"
+    return msgspec.json.encode({"error": {"type": kind, "message": told}})
 
 
 def error_response(status: int, kind: str, message: str) -> Response:

@@ -138,8 +138,9 @@ class Metrics:
         return packed(self.counted)
 
     def restore(self, raw: bytes) -> None:
-        """Go on from what a worker in the same place counted."""
-        restore(self.counted, raw)
+        """Go on from what a worker in the same place counted; nothing, if there was none."""
+        if raw:
+            restore(self.counted, raw)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -3,30 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Final, get_type_hints
+
+import msgspec
+
+from headrace.errors import SettingsError, TimeError
+from headrace.types import duration
+
+_Whole = Annotated[int, msgspec.Meta(ge=1)]
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=60)]
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """The server's limits.
+    """The server's limits: settings of ``[serve]`` in ``headrace.toml``.
 
     Parameters
     ----------
+    workers : int
+        How many processes answer.
     most_rows : int
         How many entities one request may ask for.
-    most_body_bytes : int
-        How long a request's body may be.
     most_waiting : int
         How many requests one worker works at; others are answered 503 at once.
     store_seconds : float
         How long the online store may take to answer a request.
-    stale_if_error_us : mapping of str to int
-        The services that may use what they read lately while the store does not answer, and how old that may be, in
-        microseconds. Such values have the status ``STALE``.
+    log : float
+        The share of requests whose answers are kept in the lake: 0 for none, 1 for all.
+    watch : bool
+        Whether definitions are loaded again when the project's files change; a SIGHUP does it in any case.
+    stale_if_error : mapping of str to str
+        The services that may use what they read lately while the store does not answer, and how old that may be:
+        ``eta_model = "5m"``. Such values have the status ``STALE``.
     """
 
-    most_rows: int = 10_000
-    most_body_bytes: int = 8 << 20
-    most_waiting: int = 1_000
-    store_seconds: float = 0.5
-    stale_if_error_us: Mapping[str, int] = field(default_factory=dict)
+    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    most_rows: _Whole = 10_000
+    most_waiting: _Whole = 1_000
+    store_seconds: _Seconds = 0.5
+    log: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    watch: bool = False
+    stale_if_error: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stale_if_error_us(self) -> dict[str, int]:
+        """How old records may be, in microseconds, by service."""
+        return {service: duration(text) for service, text in self.stale_if_error.items()}
+
+
+NAMES: Final = tuple(each.name for each in fields(ServeOptions))
+
+
+def serve_options(table: Mapping[str, object], place: str, given: Mapping[str, Any]) -> ServeOptions:
+    """Read the settings; others of the table are passed over.
+
+    Parameters
+    ----------
+    table : mapping
+        ``[serve]`` of the project's file.
+    place : str
+        The project's file, for messages.
+    given : mapping
+        What the command line says, which counts more.
+
+    Raises
+    ------
+    SettingsError
+        If a value has the wrong type, or is no duration.
+    """
+    hints = get_type_hints(ServeOptions, include_extras=True)
+    values: dict[str, Any] = {}
+    for name in NAMES:
+        try:
+            if name in table:
+                values[name] = msgspec.convert(table[name], hints[name])
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"{place}, [serve]: {name}: {error}.") from None
+    options = ServeOptions(**{**values, **given})
+    try:
+        _ = options.stale_if_error_us
+    except (TimeError, ValueError) as error:
+        raise SettingsError(f"{place}, [serve.stale_if_error]: {error}") from None
+    return options

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from headrace.errors import HeadraceError
 from headrace.server.errors import error_body, retry_after_seconds, status_of
+from headrace.server.security.refusals import UnauthorizedError, headers_of
 
 JSON: Final = "application/json"
 
@@ -42,7 +43,9 @@ def refusal(error: HeadraceError) -> Reply:
     """
     status = status_of(error)
     wait = retry_after_seconds(error, status)
-    headers = () if wait is None else (("retry-after", str(wait)),)
+    headers: tuple[tuple[str, str], ...] = () if wait is None else (("retry-after", str(wait)),)
+    if isinstance(error, UnauthorizedError):
+        headers = (*headers_of(error).items(),)
     return Reply(error_body(type(error).__name__, str(error)), JSON, status, headers)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,11 @@ from headrace.server.errors import RequestError
 from headrace.server.formats import Form, arrow_request
 from headrace.types import instant
 
+_FIRST: Final = instant(datetime.min.replace(tzinfo=UTC))
+_LAST: Final = instant(datetime.max.replace(tzinfo=UTC))
+_LONGEST_TYPO: Final = 20
+_MOST_LOOKED_AT: Final = 50
+"""Of more members that are not known, the others are not looked at for typos, which takes its time."""
 _BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -59,9 +65,12 @@ class FeatureRequest(msgspec.Struct, frozen=True):
             With 422, if it is none.
         """
         try:
-            return now if self.at is None else instant(self.at)
+            at = now if self.at is None else instant(self.at)
         except TimeError as error:
             raise RequestError(422, f"at: {error}") from None
+        if not _FIRST <= at <= _LAST:
+            raise RequestError(422, f"at: '{self.at}' is outside the years 1 to 9999 in UTC. Take a time within them.")
+        return at
 
 
 class _NothingElse(FeatureRequest, frozen=True, forbid_unknown_fields=True):
@@ -134,7 +143,8 @@ def _decoded(body: bytes, decoders: _Decoders) -> FeatureRequest:
         request: FeatureRequest = decoders.any.decode(body)
     else:
         return exact
-    for name in decoders.members.decode(body).keys() - set(FeatureRequest.__struct_fields__):
+    unknown = sorted(decoders.members.decode(body).keys() - set(FeatureRequest.__struct_fields__))
+    for name in [name for name in unknown if len(name) <= _LONGEST_TYPO][:_MOST_LOOKED_AT]:
         if near := get_close_matches(name.lower(), FeatureRequest.__struct_fields__, n=1, cutoff=0.8):
             raise RequestError(422, f"the request has a member '{name}'. Did you mean '{near[0]}'?")
     return request

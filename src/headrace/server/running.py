@@ -2,86 +2,51 @@
 
 from __future__ import annotations
 
-import signal
 import socket
-import sys
-from collections.abc import Callable
-from types import FrameType
-from typing import Final
-
-import uvicorn
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
 
 from headrace.errors import SettingsError
-from headrace.platform import Platform
-from headrace.server.answering import Answering
-from headrace.server.app import application
-from headrace.server.options import ServeOptions
+from headrace.server.board import Board
+from headrace.server.setup import Setup
+from headrace.server.supervising import Supervisor
+from headrace.server.working import work
 
-_GRACE_SECONDS: Final = 10
 _BACKLOG: Final = 2048
 
 
-def run(
-    platform: Platform, host: str, port: int, options: ServeOptions, *, announce: Callable[[str], None] = lambda _: None
-) -> None:
+def run(project: Path, host: str, port: int, given: Mapping[str, Any], announce: Callable[[str, str], None]) -> None:
     """Serve a project until SIGTERM or SIGINT.
 
     Requests under way are answered first, for at most ten seconds; no new ones are taken.
 
     Parameters
     ----------
-    platform : Platform
-        The project.
+    project : Path
+        The project's folder.
     host : str
         The address to listen at.
     port : int
         The port; 0 for any that is free.
-    options : ServeOptions
-        The server's limits.
+    given : mapping
+        Settings of ``[serve]`` that count more than those of the project's file.
     announce : callable
-        Called with the server's URL once it answers.
+        Called with the project's name and the server's URL once it answers.
 
     Raises
     ------
     SettingsError
-        If the address can't be listened at.
+        If a setting is wrong, the address can't be listened at, or may not be without keys and TLS.
     """
-    with _listening(host, port) as listener, Answering(platform, options) as answering:
-        config = uvicorn.Config(
-            application(answering), log_config=None, access_log=False, server_header=False, lifespan="off", ws="none",
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )  # fmt: skip
-        server = _Server(config, answering, lambda: announce(_url(listener)))
-        # uvicorn stops in good order, then raises the signal again, which would end the process as if it had crashed.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, server.leave)
-        server.run(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """Says when it answers."""
-
-    def __init__(self, config: uvicorn.Config, answering: Answering, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._answering, self._ready = answering, ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, with the desk in front where uvicorn parses with httptools."""
-        if getattr(self.config.http_protocol_class, "__name__", "") == "HttpToolsProtocol":
-            from headrace.server.front import front_of
-
-            self.config.http_protocol_class = front_of(self._answering.desk())
-        await super().startup(sockets)
-        self._ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what is under way, then let go of the store."""
-        await super().shutdown(sockets)
-        await self._answering.desk().aclose()
-
-    def leave(self, number: int, frame: FrameType | None) -> None:
-        """End the process in good order."""
-        sys.exit(0)
+    setup = Setup.read(project, host, given)
+    name = setup.platform.context.settings.name
+    with _listening(host, port) as listener:
+        url = _url(listener, "https" if setup.security.has_tls else "http")
+        if setup.options.workers == 1:
+            work(setup, listener, lambda: announce(name, url), Board(None))
+        else:
+            Supervisor(project, host, listener, given).run(setup.options.workers, lambda: announce(name, url))
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -94,6 +59,6 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

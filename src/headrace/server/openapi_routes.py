@@ -1,0 +1,77 @@
+"""``GET /openapi.json``: made of the definitions as they are now, and again once they are others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from headrace.server.endpoints import Endpoint
+from headrace.server.openapi import document
+from headrace.server.openapi_services import is_served
+from headrace.server.replies import JSON
+from headrace.server.v1_catalogue import heads_or_none
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from headrace.definitions.project import Definitions
+    from headrace.platform.context import Context
+    from headrace.server.answering import Answering
+    from headrace.timeline.packed import Layout
+
+_FIRST: Final[tuple[Definitions | None, dict[str, Layout], bytes]] = None, {}, b""
+
+
+class Described:
+    """The server's description, kept as long as nothing that it tells of has changed.
+
+    Parameters
+    ----------
+    most_rows : int
+        How many entities one request may ask for.
+    more : mapping of str to dict, optional
+        Further paths and their operations.
+    """
+
+    def __init__(self, most_rows: int, more: Mapping[str, Any] | None = None) -> None:
+        self._most_rows, self._more = most_rows, more
+        self._made = _FIRST
+
+    def json(self, context: Context) -> bytes:
+        """The document.
+
+        Parameters
+        ----------
+        context : Context
+            The project as it is now.
+        """
+        definitions = context.definitions
+        heads = heads_or_none(context, [each for each in definitions.services.values() if is_served(each)])
+        layouts = {view: head.layout for view, head in heads.items()}
+        known, known_layouts, text = self._made
+        if known is not definitions or known_layouts != layouts:
+            text = msgspec.json.encode(document(definitions, context.settings.name, self._most_rows, heads, self._more))
+            self._made = definitions, layouts, text
+        return text
+
+
+def endpoints(answering: Answering, more: Mapping[str, Any] | None = None) -> list[Endpoint]:
+    """Where the description is.
+
+    Parameters
+    ----------
+    answering : Answering
+        What answers for one project.
+    more : mapping of str to dict, optional
+        What other modules answer, by path, as OpenAPI tells it.
+    """
+    described = Described(answering.options.most_rows, more)
+
+    async def openapi(_: Request) -> Response:
+        return Response(await run_in_threadpool(described.json, answering.context), media_type=JSON)
+
+    return [Endpoint("GET", "/openapi.json", openapi, "read")]
