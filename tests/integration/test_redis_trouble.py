@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from headrace.errors import OnlineStoreError
 from headrace.online.redis import RedisStore
+from tests.integration.own_redis import OwnRedis
 from tests.online_stores import is_whole, items, numbered, value
 
 pytestmark = pytest.mark.redis
@@ -23,67 +20,22 @@ pytestmark = pytest.mark.redis
 KEYS = numbered(10_000)
 
 
-class Server:
-    """A private server on a port of its own, which tests end and start."""
-
-    def __init__(self, program: str, folder: Path) -> None:
-        self._program = program
-        self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self, *options: str) -> None:
-        where = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
-        memory_alone = ("--save", "", "--appendonly", "no")
-        self._process = subprocess.Popen(
-            [self._program, *where, *memory_alone, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 20
-        while not self._answers():
-            assert time.monotonic() < deadline, "the Redis server did not start"
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def tell(self, *command: str) -> None:
-        with redis.Redis(port=self.port) as client:
-            client.execute_command(*command)
-
-    def _answers(self) -> bool:
-        with redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0)) as client:
-            try:
-                return bool(client.ping())
-            except (redis.AuthenticationError, redis.BusyLoadingError):
-                return True
-            except redis.ConnectionError:
-                return False
-
-
 @pytest.fixture
-def server(redis_server: str, tmp_path: Path) -> Iterator[Server]:
-    server = Server(redis_server, tmp_path)
+def server(redis_server: str, tmp_path: Path) -> Iterator[OwnRedis]:
+    server = OwnRedis(redis_server, tmp_path)
     server.start()
     yield server
     server.kill()
 
 
 @pytest.fixture
-def store(server: Server) -> Iterator[RedisStore]:
+def store(server: OwnRedis) -> Iterator[RedisStore]:
     store = RedisStore(server.url)
     yield store
     store.close()
 
 
-def test_a_server_that_dies_in_the_middle_is_told_and_used_again(server: Server, store: RedisStore) -> None:
+def test_a_server_that_dies_in_the_middle_is_told_and_used_again(server: OwnRedis, store: RedisStore) -> None:
     def deadly() -> Iterator[tuple[bytes, bytes]]:
         yield from items(KEYS[:5000], 1)
         server.kill()
@@ -98,7 +50,7 @@ def test_a_server_that_dies_in_the_middle_is_told_and_used_again(server: Server,
     assert dict(store.scan(b"")) == dict(items(KEYS, 1))
 
 
-def test_a_connection_that_was_dropped_while_idle_is_not_noticed(server: Server, store: RedisStore) -> None:
+def test_a_connection_that_was_dropped_while_idle_is_not_noticed(server: OwnRedis, store: RedisStore) -> None:
     store.put_many(items(KEYS[:3], 1))
     server.tell("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     assert store.get_many(KEYS[:3]) == [value(key, 1) for key in KEYS[:3]]
@@ -106,13 +58,13 @@ def test_a_connection_that_was_dropped_while_idle_is_not_noticed(server: Server,
     assert store.put_many(items(KEYS[:3], 2)) == 0
 
 
-def test_scripts_that_were_flushed_are_loaded_again(server: Server, store: RedisStore) -> None:
+def test_scripts_that_were_flushed_are_loaded_again(server: OwnRedis, store: RedisStore) -> None:
     store.put_many(items(KEYS, 2))
     server.tell("SCRIPT", "FLUSH")
     assert store.put_many(items(KEYS, 1)) == len(KEYS)
 
 
-def test_full_memory_is_told_and_what_was_written_stays_whole(server: Server, store: RedisStore) -> None:
+def test_full_memory_is_told_and_what_was_written_stays_whole(server: OwnRedis, store: RedisStore) -> None:
     store.put_many(items(KEYS[:100], 1))
     server.tell("CONFIG", "SET", "maxmemory", "2500000")
     with pytest.raises(OnlineStoreError, match=r"its memory is full\. Raise maxmemory"):
@@ -125,7 +77,7 @@ def test_full_memory_is_told_and_what_was_written_stays_whole(server: Server, st
     assert dict(store.scan(b"")) == dict(items(KEYS, 2))
 
 
-def test_a_replica_is_told_and_read(server: Server, store: RedisStore) -> None:
+def test_a_replica_is_told_and_read(server: OwnRedis, store: RedisStore) -> None:
     store.put_many(items([b"a"], 1))
     server.tell("CONFIG", "SET", "replica-serve-stale-data", "yes")
     server.tell("REPLICAOF", "127.0.0.1", "1")
@@ -136,7 +88,7 @@ def test_a_replica_is_told_and_read(server: Server, store: RedisStore) -> None:
         store.delete_many([b"a"])
 
 
-def test_a_server_that_is_loading_is_told(server: Server, store: RedisStore) -> None:
+def test_a_server_that_is_loading_is_told(server: OwnRedis, store: RedisStore) -> None:
     store.put_many(items(KEYS, 1))
     server.tell("SAVE")
     server.kill()
@@ -146,7 +98,7 @@ def test_a_server_that_is_loading_is_told(server: Server, store: RedisStore) -> 
 
 
 @pytest.mark.parametrize("secret", ["", "wr%6Fng-secret"])
-def test_a_password_that_is_missing_or_wrong_is_told_and_not_shown(server: Server, secret: str) -> None:
+def test_a_password_that_is_missing_or_wrong_is_told_and_not_shown(server: OwnRedis, secret: str) -> None:
     server.kill()
     server.start("--requirepass", "right-secret")
     right = RedisStore(f"redis://:right-secret@127.0.0.1:{server.port}/0")
@@ -161,7 +113,7 @@ def test_a_password_that_is_missing_or_wrong_is_told_and_not_shown(server: Serve
     store.close()
 
 
-def test_a_command_that_is_not_allowed_is_told(server: Server) -> None:
+def test_a_command_that_is_not_allowed_is_told(server: OwnRedis) -> None:
     server.tell("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+mget", "+scan", "+client")
     store = RedisStore(f"redis://reader:pw@127.0.0.1:{server.port}/0")
     assert store.get_many([b"a"]) == [None]
@@ -170,7 +122,7 @@ def test_a_command_that_is_not_allowed_is_told(server: Server) -> None:
     store.close()
 
 
-def test_a_server_that_does_not_answer_is_told_in_time(server: Server) -> None:
+def test_a_server_that_does_not_answer_is_told_in_time(server: OwnRedis) -> None:
     store = RedisStore(f"{server.url}?socket_timeout=0.2")
     store.put_many(items([b"a"], 1))
     server.tell("CLIENT", "PAUSE", "2000", "ALL")
@@ -203,7 +155,7 @@ def test_a_forked_child_has_connections_of_its_own(store: RedisStore) -> None:
     assert dict(store.scan(b"")) == dict(items(KEYS[:100], 6))
 
 
-def test_projects_share_a_server_by_their_prefixes(server: Server) -> None:
+def test_projects_share_a_server_by_their_prefixes(server: OwnRedis) -> None:
     shops = [RedisStore(server.url, prefix=prefix) for prefix in ("shop:", "shop:*", "")]
     for epoch, shop in enumerate(shops):
         shop.put_many(items([b"a"], epoch))
@@ -213,7 +165,7 @@ def test_projects_share_a_server_by_their_prefixes(server: Server) -> None:
         shop.close()
 
 
-def test_what_expires_is_removed_by_the_server_and_not_early(server: Server, store: RedisStore) -> None:
+def test_what_expires_is_removed_by_the_server_and_not_early(server: OwnRedis, store: RedisStore) -> None:
     at = 4_000_000_000_000_001
     store.put_many([(b"later", value(b"later", 1, expires_at=at)), (b"past", value(b"past", 1, expires_at=1))])
     with redis.Redis(port=server.port) as client:
