@@ -11,8 +11,8 @@ SPARK_STAMP := $(SPARK)/.spark-installed
 BYTEWAX := .venv-bytewax
 BYTEWAX_STAMP := $(BYTEWAX)/.bytewax-installed
 UV := $(shell command -v uv 2>/dev/null)
-CODE := src tests $(wildcard benchmarks) $(wildcard data_platform)
-TYPED := src tests $(wildcard data_platform)
+CODE := src tests clients $(wildcard benchmarks) $(wildcard data_platform)
+TYPED := src tests clients/python/src $(wildcard data_platform)
 WORKERS ?= logical
 ARGS ?=
 
