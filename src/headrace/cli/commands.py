@@ -17,9 +17,12 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "init": "Write a new project that runs as it is.",
         "plan": "Show what applying the definitions would change, and what it would cost.",
         "apply": "Put the definitions in force.",
+        "import-feast": "Write a project from a Feast repository, and what could not come along.",
+        "export-feast": "Write a Feast repository from a project.",
     },
     "Bring in": {
         "ingest": "Take new files of sources, or a stream, to silver.",
+        "push": "Write rows into the stream of a source, and wait until they are served.",
         "quarantine": "List, show or replay the rows that contracts refused.",
     },
     "Compute and read": {

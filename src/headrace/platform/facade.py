@@ -18,6 +18,7 @@ from headrace.platform.user import user
 if TYPE_CHECKING:
     import polars as pl
 
+    from headrace.connectors.log_opening import Logs
     from headrace.definitions.services import FeatureService
     from headrace.engines.base import Known
     from headrace.lake.base import VacuumReport
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from headrace.platform.materialize import MaterializeReport
     from headrace.platform.online_answer import OnlineAnswer
     from headrace.platform.plan import Plan
+    from headrace.platform.push_report import PushReport
     from headrace.platform.quarantine import QuarantinedReason, ReplayReport
     from headrace.platform.status import SourceStatus
     from headrace.platform.stream_pace import Pace
     from headrace.platform.verify import VerifyReport
+    from headrace.platform.verify_served_report import ServedReport
     from headrace.platform.verify_stream import StreamReport
     from headrace.platform.versions import Versions
     from headrace.platform.view_status import ViewStatus
@@ -58,6 +61,7 @@ class Platform:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self._logs: Logs | None = None
 
     @classmethod
     def open(cls, path: str | Path = ".", *, clock: Callable[[], int] = now_us) -> Platform:
@@ -122,6 +126,15 @@ class Platform:
         from headrace.platform.stream import stream
 
         stream(self.context, source, pace, **options)
+
+    def push(self, source: str, rows: Any, *, wait_seconds: float | None = None, partial: bool = False) -> PushReport:
+        """Write rows into a source's stream, durably; see `headrace.platform.push`."""
+        from headrace.connectors.log_opening import Logs
+        from headrace.platform.push import push
+
+        if self._logs is None:
+            self._logs = Logs()
+        return push(self.context, source, rows, wait_seconds=wait_seconds, partial=partial, logs=self._logs)
 
     def stream_status(self, source: str | None = None) -> list[StreamStatus]:
         """What each worker of each stream said last; see `headrace.platform.stream_status`."""
@@ -235,6 +248,12 @@ class Platform:
         from headrace.platform.verify_stream import verify_stream
 
         return verify_stream(self.context, view, **options)
+
+    def verify_served(self, service: str | None = None, **options: Any) -> ServedReport:
+        """Compare what was served with the offline truth of its time; see `headrace.platform.verify_served`."""
+        from headrace.platform.verify_served import verify_served
+
+        return verify_served(self.context, service, **options)
 
     def vacuum(self, name: str | None = None, *, keep: int = 10, dry_run: bool = False) -> dict[str, VacuumReport]:
         """Remove files that nobody needs any more; see `headrace.platform.vacuum`."""
