@@ -185,6 +185,7 @@ class _Connection(asyncio.Protocol):
         self._lost(self)
         if self._transport is not None:
             self._transport.abort()
+            self._transport = None  # what was to leave with this turn of the loop has nowhere to go
         if self._watch is not None:
             self._watch.cancel()
         waiting, self._waiting = self._waiting, deque()

@@ -12,14 +12,13 @@ from headrace.server.asked import AskedBefore
 from headrace.server.desk import Desk
 from headrace.server.door import Door
 from headrace.server.metrics import Metrics
+from headrace.server.notes import Notes
 from headrace.server.options import ServeOptions
 
 if TYPE_CHECKING:
     from headrace.definitions.views import FeatureView
     from headrace.platform import Platform
     from headrace.platform.context import Context
-    from headrace.platform.online_answer import OnlineAnswer
-    from headrace.server.desk import Ticket
 
 
 class Project:
@@ -72,13 +71,22 @@ class Answering:
         The server's limits.
     door : Door, optional
         Who may ask; everybody without.
+    notes : Notes, optional
+        What is noted of answers beside metrics; nothing without.
     """
 
-    def __init__(self, platform: Platform, options: ServeOptions | None = None, door: Door | None = None) -> None:
-        self.options, self.door = options or ServeOptions(), door or Door()
+    def __init__(
+        self,
+        platform: Platform,
+        options: ServeOptions | None = None,
+        door: Door | None = None,
+        notes: Notes | None = None,
+    ) -> None:
+        self.options, self.door, self.notes = options or ServeOptions(), door or Door(), notes or Notes()
         self._desk: Desk | None = None
         self.project = Project(platform.context)
-        self.metrics = Metrics(self.heads, platform.context.clock, platform.context.settings.online.partition(":")[0])
+        self.store = platform.context.settings.online.partition(":")[0]
+        self.metrics = Metrics(self.heads, platform.context.clock, self.store)
 
     @property
     def context(self) -> Context:
@@ -100,13 +108,6 @@ class Answering:
         """Why requests can't all be answered; nothing once each view that a service reads is in the store."""
         return self.project.not_ready()
 
-    def served(self, ticket: Ticket, answer: OnlineAnswer) -> None:
-        """Note what was answered; nobody waits for it."""
-        asked = ticket.asked
-        name = asked.wanted.service.name
-        self.door.note(ticket.caller, ticket.client, name, asked.distinct_views, ticket.n_rows, 200, answer.at)
-        self.metrics.values(ticket.asked.views, answer.statuses, answer.time_columns, answer.at)
-
     def replace(self, platform: Platform) -> None:
         """Answer with other definitions from now on; requests under way are answered with those that they began with.
 
@@ -117,6 +118,7 @@ class Answering:
 
     def close(self) -> None:
         """Let go of the store, and write what is noted."""
+        self.notes.close()
         self.door.close()
         self.context.online.close()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from headrace.errors import HeadraceError, OnlineStoreError
 from headrace.platform.online import ATTEMPTS
 from headrace.server.breaker import PROBE_SECONDS, Breaker
-from headrace.server.door import Client
+from headrace.server.door import ROUTE, Client
 from headrace.server.errors import RequestError, status_of
 from headrace.server.formats import MEDIA_TYPES, Form, arrow, form_of_answer, form_of_body, msgpack
 from headrace.server.reading import Reads, is_outage, reads_of
@@ -128,7 +128,7 @@ class Ticket:
 
     __slots__ = (
         "_desk", "_done", "_look", "_project", "_tries", "asked", "at", "began", "caller", "client", "columns", "form",
-        "full", "is_stale", "read_began", "request_id",
+        "full", "headers", "is_present", "is_stale", "read_began", "read_seconds", "request_id",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, client: Client, done: Done) -> None:
@@ -136,7 +136,8 @@ class Ticket:
         self._project, self._tries = desk.answering.project, 0
         self.began = time.perf_counter()
         self.form: Form = "json"
-        self.is_stale = False
+        self.is_stale, self.is_present = False, True
+        self.read_seconds: float | None = None
         self.request_id = ""
         desk.waiting += 1
 
@@ -145,6 +146,7 @@ class Ticket:
     caller: Caller
     columns: Columns
     full: bool
+    headers: Mapping[bytes, bytes]
     read_began: float
     _look: Look
 
@@ -155,7 +157,9 @@ class Ticket:
 
     def enter(self, headers: Mapping[bytes, bytes]) -> None:
         """Say who asks."""
+        self.headers = headers
         self.caller = self._desk.door.enter(headers, self.client)
+        self.request_id = self._desk.answering.notes.request_id(headers)
 
     def check_allowed(self) -> None:
         """Whether the caller may read that: features that are named one by one are of no service."""
@@ -173,6 +177,7 @@ class Ticket:
         form = form_of_body(headers.get(b"content-type", b"").decode("latin-1"))
         self.form = form_of_answer(headers.get(b"accept", b"").decode("latin-1"), form)
         request = parse_request(body, form, query)
+        self.is_present = request.at is None
         self.at = request.time(self._project.context.clock())
         self.asked = self._project.asked.of(request)
         self.full = request.full_feature_names
@@ -189,7 +194,8 @@ class Ticket:
         """The store has answered."""
         desk = self._desk
         desk.breaker.succeeded()
-        desk.answering.metrics.store_read(time.perf_counter() - self.read_began)
+        self.read_seconds = time.perf_counter() - self.read_began
+        desk.answering.metrics.store_read(self.read_seconds)
         with self.told():
             if (kept := desk.stale_of(self.asked.wanted.service.name)) is not None:
                 kept.keep(self._look.keys, values, self._project.context.clock())
@@ -202,7 +208,8 @@ class Ticket:
     def answered(self, answer: OnlineAnswer) -> None:
         """The store has answered somebody who read it for this request."""
         self._desk.breaker.succeeded()
-        self._desk.answering.metrics.store_read(time.perf_counter() - self.read_began)
+        self.read_seconds = time.perf_counter() - self.read_began
+        self._desk.answering.metrics.store_read(self.read_seconds)
         with self.told():
             self._settle((answer, self._encoded(answer)))
 
@@ -252,7 +259,7 @@ class Ticket:
         if made is not None:
             answer, body = made
             self._over(Reply(body, MEDIA_TYPES[self.form]))
-            self._desk.answering.served(self, answer)
+            self._desk.answering.notes.served(self._desk.answering, self, answer)
             return
         self._tries += 1
         if self._tries == ATTEMPTS:
@@ -269,7 +276,7 @@ class Ticket:
         self.is_stale = answer is not None
         return None if answer is None else marked(answer)
 
-    def _service(self) -> str:
+    def service(self) -> str:
         """Its name, where the request has named one that there is."""
         return self.asked.wanted.service.name if hasattr(self, "asked") else ""
 
@@ -277,11 +284,11 @@ class Ticket:
         if self._done is _told:
             return
         done, self._done = self._done, _told
-        self._desk.waiting -= 1
-        self._desk.answering.metrics.answered(
-            "/get-online-features", reply.status, time.perf_counter() - self.began, self._service()
-        )
-        done(reply)
+        desk, elapsed_seconds = self._desk, time.perf_counter() - self.began
+        desk.waiting -= 1
+        desk.answering.metrics.answered(ROUTE, reply.status, elapsed_seconds, self.service())
+        done(reply._replace(headers=(*reply.headers, ("x-request-id", self.request_id))) if self.request_id else reply)
+        desk.answering.notes.told(self, reply.status, elapsed_seconds, desk.answering.store)
 
 
 class Told:

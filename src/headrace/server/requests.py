@@ -209,10 +209,19 @@ class Columns:
         if given.keys() == self.needed:
             return given
         try:
-            check_columns(self.service, given, "entities")
+            check_columns(self.service, self._relevant(given), "entities")
         except DefinitionError as error:
             raise RequestError(422, str(error)) from None
         return given
+
+    def _relevant(self, given: Mapping[str, msgspec.Raw]) -> list[str]:
+        """The columns but those that are passed over, as Feast's clients may send more; a likely typo is not."""
+        more = [name for name in given if name not in self.needed]
+        return [name for name in given if name in self.needed or self._is_typo(name, len(more))]
+
+    def _is_typo(self, name: str, n_unknown: int) -> bool:
+        looked_at = len(name) <= _LONGEST_TYPO and n_unknown <= _MOST_LOOKED_AT
+        return looked_at and bool(get_close_matches(name.lower(), self.needed, n=1, cutoff=0.75))
 
 
 def _column(name: str, decoder: Any, raw: msgspec.Raw, form: Form) -> list[Any]:

@@ -17,6 +17,7 @@ def all_endpoints(answering: Answering) -> list[Endpoint]:
     answering : Answering
         What answers for the project.
     """
-    from headrace.server import openapi_routes, v1_routes
+    from headrace.server import materialize_routes, openapi_routes, page_routes, push_routes, v1_routes
 
-    return [*v1_routes.endpoints(answering), *openapi_routes.endpoints(answering)]
+    modules = (page_routes, push_routes, materialize_routes, v1_routes, openapi_routes)
+    return [endpoint for module in modules for endpoint in module.endpoints(answering)]

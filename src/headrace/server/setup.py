@@ -12,6 +12,7 @@ from headrace.errors import UnknownNameError
 from headrace.platform import Platform
 from headrace.platform.settings import FILE_NAME
 from headrace.server.door import Door
+from headrace.server.notes import Notes
 from headrace.server.options import NAMES, ServeOptions, serve_options
 from headrace.server.security.exposure import check_exposed, is_loopback
 from headrace.server.security.guard import guard_of
@@ -80,6 +81,10 @@ class Setup:
         context = self.platform.context
         guard = guard_of(self.security, context.root, context.clock, exposed=not is_loopback(self.host))
         return Door(guard, sites_of(self.host, self.security))
+
+    def notes(self) -> Notes:
+        """What is noted of answers."""
+        return Notes.of(self.platform.context, self.options.log)
 
     def certificate(self) -> Certificate | None:
         """The certificate, where there is one."""

@@ -45,7 +45,7 @@ def work(
     alive : int, optional
         The reading end of a pipe that ends when the parent process does, and this process then too.
     """
-    with Answering(setup.platform, setup.options, setup.door()) as answering:
+    with Answering(setup.platform, setup.options, setup.door(), setup.notes()) as answering:
         answering.metrics.restore(board.own())
         answering.metrics.others = board.others
         config = uvicorn.Config(
@@ -107,6 +107,7 @@ class _Server(uvicorn.Server):
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         """Once a second: tell other workers what was counted, and look whether files have changed."""
+        self._answering.notes.count(self._answering)
         self._board.write(self._answering.metrics.pack())
         self._reloader.look()
         if self._certificate is not None:
