@@ -27,6 +27,8 @@ class Asked:
 
     Parameters
     ----------
+    name : str
+        The service's; that of all lists of features is one.
     wanted : Wanted
         What was named.
     columns : Columns
@@ -43,6 +45,7 @@ class Asked:
         The views that are read.
     """
 
+    name: str
     wanted: Wanted
     columns: Columns
     reader: OnlineReader
@@ -58,7 +61,7 @@ class Asked:
         service = wanted.service
         views = {column: chosen.view.name for chosen in service.selections for column in chosen.columns.values()}
         return cls(
-            wanted, Columns.of(service), OnlineReader.of(context, service), tuple(key_columns(service)),
+            service.name, wanted, Columns.of(service), OnlineReader.of(context, service), tuple(key_columns(service)),
             tuple(views.get(column) or column.split("__", 1)[0] for column in service.columns), bool(service.on_demand),
             tuple(dict.fromkeys(chosen.view.name for chosen in service.read_selections)),
         )  # fmt: skip

@@ -14,7 +14,7 @@ from headrace.platform.online import ATTEMPTS
 from headrace.server.breaker import PROBE_SECONDS, Breaker
 from headrace.server.door import ROUTE, Client
 from headrace.server.errors import RequestError, status_of
-from headrace.server.formats import MEDIA_TYPES, Form, arrow, form_of_answer, form_of_body, msgpack
+from headrace.server.formats import MEDIA_TYPES, Form, arrow, forms_of, msgpack
 from headrace.server.reading import Reads, is_outage, reads_of
 from headrace.server.references import UNNAMED
 from headrace.server.replies import Reply, defect, refusal
@@ -128,7 +128,8 @@ class Ticket:
 
     __slots__ = (
         "_desk", "_done", "_look", "_project", "_tries", "asked", "at", "began", "caller", "client", "columns", "form",
-        "full", "headers", "is_present", "is_stale", "read_began", "read_seconds", "request_id",
+        "full", "headers", "is_present", "is_stale", "n_rows", "read_began", "read_seconds",
+        "request_id", "service",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, client: Client, done: Done) -> None:
@@ -138,7 +139,7 @@ class Ticket:
         self.form: Form = "json"
         self.is_stale, self.is_present = False, True
         self.read_seconds: float | None = None
-        self.request_id = ""
+        self.request_id = self.service = ""
         desk.waiting += 1
 
     asked: Asked
@@ -147,6 +148,7 @@ class Ticket:
     columns: Columns
     full: bool
     headers: Mapping[bytes, bytes]
+    n_rows: int
     read_began: float
     _look: Look
 
@@ -163,26 +165,21 @@ class Ticket:
 
     def check_allowed(self) -> None:
         """Whether the caller may read that: features that are named one by one are of no service."""
-        door, name = self._desk.door, self.asked.wanted.service.name
+        door, name = self._desk.door, self.service
         door.allow(self.caller, "read", None if name == UNNAMED else name, self.client)
         door.charge(self.caller, self.client, self.n_rows)
 
-    @property
-    def n_rows(self) -> int:
-        """How many entities are asked for; one where a service needs no column."""
-        return next(map(len, self.columns.values()), 1)
-
     def ask(self, headers: Mapping[bytes, bytes], query: str, body: bytes) -> None:
         """Understand what is wanted."""
-        form = form_of_body(headers.get(b"content-type", b"").decode("latin-1"))
-        self.form = form_of_answer(headers.get(b"accept", b"").decode("latin-1"), form)
+        form, self.form = forms_of(headers.get(b"content-type", b""), headers.get(b"accept", b""))
         request = parse_request(body, form, query)
         self.is_present = request.at is None
         self.at = request.time(self._project.context.clock())
-        self.asked = self._project.asked.of(request)
-        self.full = request.full_feature_names
-        self.asked.shape(full=self.full)
-        self.columns = self.asked.columns.parsed(request, self._desk.options.most_rows, form)
+        self.asked = asked = self._project.asked.of(request)
+        self.service, self.full = asked.name, request.full_feature_names
+        asked.shape(full=self.full)
+        self.columns = asked.columns.parsed(request, self._desk.options.most_rows, form)
+        self.n_rows = next(map(len, self.columns.values()), 1)  # one where a service needs no column
 
     def look(self) -> None:
         """Read the store."""
@@ -197,7 +194,7 @@ class Ticket:
         self.read_seconds = time.perf_counter() - self.read_began
         desk.answering.metrics.store_read(self.read_seconds)
         with self.told():
-            if (kept := desk.stale_of(self.asked.wanted.service.name)) is not None:
+            if (kept := desk.stale_of(self.service)) is not None:
                 kept.keep(self._look.keys, values, self._project.context.clock())
             if self._is_long():
                 work = desk.loop.run_in_executor(None, self._made, values)
@@ -258,8 +255,8 @@ class Ticket:
     def _settle(self, made: tuple[OnlineAnswer, bytes] | None) -> None:
         if made is not None:
             answer, body = made
-            self._over(Reply(body, MEDIA_TYPES[self.form]))
-            self._desk.answering.notes.served(self._desk.answering, self, answer)
+            if self._over(Reply(body, MEDIA_TYPES[self.form])):
+                self._desk.answering.notes.served(self._desk.answering, self, answer)
             return
         self._tries += 1
         if self._tries == ATTEMPTS:
@@ -267,7 +264,7 @@ class Ticket:
         self.look()
 
     def _old_answer(self) -> OnlineAnswer | None:
-        kept = self._desk.stale_of(self.asked.wanted.service.name) if hasattr(self, "asked") else None
+        kept = self._desk.stale_of(self.service)
         if kept is None:
             return None
         look = self._look if hasattr(self, "_look") else self.reader.look(self.columns)
@@ -276,19 +273,17 @@ class Ticket:
         self.is_stale = answer is not None
         return None if answer is None else marked(answer)
 
-    def service(self) -> str:
-        """Its name, where the request has named one that there is."""
-        return self.asked.wanted.service.name if hasattr(self, "asked") else ""
-
-    def _over(self, reply: Reply) -> None:
+    def _over(self, reply: Reply) -> bool:
+        """Reply, unless that was done; says whether."""
         if self._done is _told:
-            return
+            return False
         done, self._done = self._done, _told
         desk, elapsed_seconds = self._desk, time.perf_counter() - self.began
         desk.waiting -= 1
-        desk.answering.metrics.answered(ROUTE, reply.status, elapsed_seconds, self.service())
+        desk.answering.metrics.answered(ROUTE, reply.status, elapsed_seconds, self.service)
         done(reply._replace(headers=(*reply.headers, ("x-request-id", self.request_id))) if self.request_id else reply)
         desk.answering.notes.told(self, reply.status, elapsed_seconds, desk.answering.store)
+        return True
 
 
 class Told:

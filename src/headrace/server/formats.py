@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qs
@@ -68,6 +69,19 @@ def form_of_answer(accept: str, body: Form) -> Form:
         if media in ("*/*", "application/*"):
             return body
     raise RequestError(406, f"accept: {accept!r}: there are {JSON}, {MSGPACK} and {ARROW}.")
+
+
+@lru_cache(maxsize=256)
+def forms_of(content_type: bytes, accept: bytes) -> tuple[Form, Form]:
+    """The formats of a request's body and of its answer, by its headers; clients send the same ones again and again.
+
+    Raises
+    ------
+    RequestError
+        As `form_of_answer`.
+    """
+    body = form_of_body(content_type.decode("latin-1"))
+    return body, form_of_answer(accept.decode("latin-1"), body)
 
 
 def msgpack(response: Response) -> bytes:

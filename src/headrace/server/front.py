@@ -49,15 +49,26 @@ class Front(HttpToolsProtocol):
     _always: ClassVar[Any] = None
     _always_text: ClassVar[bytes] = b""
 
+    def on_message_begin(self) -> None:
+        """Begin a request; what only the application needs is made later."""
+        self.url, self.expect_100_continue, self.headers = b"", False, []
+
     def on_headers_complete(self) -> None:
         """Take a request for features; hand others to the application, in their turn."""
         path, _, query = self.url.partition(b"?")
         if path != FEATURES or self.expect_100_continue or not self._is_next() or self.parser.get_method() != b"POST":
-            super().on_headers_complete()
+            self._hand_on()
             return
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         exchange: Any = Exchange(self.headers, query.decode("latin-1"), keep_alive=keep_alive)
         self.cycle = exchange
+
+    def _hand_on(self) -> None:
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers += headers
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Keep what comes, up to the limit."""

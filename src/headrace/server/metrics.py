@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headrace.platform.online_heads import Head
 
 CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
+_TEXTS: Final = {status: str(status) for status in (200, 400, 404, 422, 429, 503)}
 _SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _AGES: Final = (1, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)
 
@@ -86,7 +87,7 @@ class Metrics:
 
     def answered(self, route: str, status: int, seconds: float, service: str = "") -> None:
         """Count one request."""
-        self._seconds.observe((route, service, str(status)), seconds)
+        self._seconds.observe((route, service, _TEXTS.get(status) or str(status)), seconds)
 
     def store_read(self, seconds: float) -> None:
         """Count one look at the store."""

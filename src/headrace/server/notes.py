@@ -68,8 +68,9 @@ class Notes:
     def served(self, answering: Answering, ticket: Ticket, answer: OnlineAnswer) -> None:
         """Note an answer that was sent."""
         asked = ticket.asked
-        name = asked.wanted.service.name
-        answering.door.note(ticket.caller, ticket.client, name, asked.distinct_views, ticket.n_rows, 200, answer.at)
+        answering.door.note(
+            ticket.caller, ticket.client, ticket.service, asked.distinct_views, ticket.n_rows, 200, answer.at
+        )
         answering.metrics.values(asked.views, answer.statuses, answer.time_columns, answer.at)
         if self._log is not None:
             self._log.offer(ServedEntry(
@@ -84,8 +85,8 @@ class Notes:
             return
         ended = time.time_ns()
         attributes = {"http.route": ROUTE, "http.response.status_code": status}
-        if (service := ticket.service()) and hasattr(ticket, "columns"):
-            attributes |= {"headrace.service": service, "headrace.entities": ticket.n_rows}
+        if ticket.service and hasattr(ticket, "n_rows"):
+            attributes |= {"headrace.service": ticket.service, "headrace.entities": ticket.n_rows}
         read = None
         if ticket.read_seconds is not None:
             began = ended - round((elapsed_seconds - (ticket.read_began - ticket.began)) * 1e9)

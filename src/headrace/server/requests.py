@@ -188,18 +188,25 @@ class Columns:
         given = self._given(request)
         own = self.decoders["json" if form == "json" else "msgpack"]
         columns = {name: _column(name, decoder, given[name], form) for name, decoder in own.items()}
+        if len(columns) == 1:
+            (values,) = columns.values()
+            self._check_rows(len(values), most_rows)
+            return columns
         lengths = {name: len(values) for name, values in columns.items()}
         most = max(lengths.values(), default=0)
         if min(lengths.values(), default=0) < most:
             listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
             raise RequestError(422, f"entities: the columns have different lengths: {listed}.")
-        if most > most_rows:
+        self._check_rows(most, most_rows)
+        return columns
+
+    def _check_rows(self, n: int, most_rows: int) -> None:
+        if n > most_rows:
             raise RequestError(
                 422,
-                f"entities: there are {most:,} rows, and at most {most_rows:,} are answered at once. "
+                f"entities: there are {n:,} rows, and at most {most_rows:,} are answered at once. "
                 "Ask several times, or start the server with a greater --most-rows.",
             )
-        return columns
 
     def _given(self, request: FeatureRequest) -> Mapping[str, msgspec.Raw]:
         for name in request.request_context:

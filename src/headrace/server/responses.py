@@ -87,7 +87,7 @@ class Shape:
         for place in self.places_in(answer):
             own = answer.time_columns[place]
             if own is not known:  # features of one view have the same times
-                known, times = own, b',"event_timestamps":' + _encode([*map(_time, own)]) + b'},{"values":'
+                known, times = own, b',"event_timestamps":' + _times_of(own) + b'},{"values":'
             statuses = _encode([STATUSES[code] for code in codes[place]]) if codes and any(codes[place]) else present
             parts += [_encode(columns[place]), b',"statuses":', statuses, times]
         parts[-1] = parts[-1][:_NEXT]
@@ -156,6 +156,12 @@ def views_plain(heads: Any) -> dict[str, Any]:
         }
         for head in heads
     }
+
+
+def _times_of(times: Sequence[int | None]) -> bytes:
+    """As `_time` gives each, without a call for each."""
+    epoch, delta = EPOCH, timedelta
+    return _encode([NO_TIME if time is None else epoch + delta(0, 0, time) for time in times])
 
 
 @lru_cache(maxsize=256)
