@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from headrace.errors import HeadraceError, OnlineStoreError
+from headrace.errors import HeadraceError, NotAppliedError, OnlineStoreError
 from headrace.platform.online import ATTEMPTS
-from headrace.server.breaker import PROBE_SECONDS, Breaker
+from headrace.server.breaker import PROBE_SECONDS, Breaker, OpenError
 from headrace.server.door import ROUTE, Client
 from headrace.server.errors import RequestError, status_of
 from headrace.server.formats import MEDIA_TYPES, Form, arrow, forms_of, msgpack
@@ -178,7 +178,7 @@ class Ticket:
         self.asked = asked = self._project.asked.of(request)
         self.service, self.full = asked.name, request.full_feature_names
         asked.shape(full=self.full)
-        self.columns = asked.columns.parsed(request, self._desk.options.most_rows, form)
+        self.columns = asked.columns.parsed(request, self._desk.options.most_rows, form, passes_over=True)
         self.n_rows = next(map(len, self.columns.values()), 1)  # one where a service needs no column
 
     def look(self) -> None:
@@ -205,6 +205,8 @@ class Ticket:
     def answered(self, answer: OnlineAnswer) -> None:
         """The store has answered somebody who read it for this request."""
         self._desk.breaker.succeeded()
+        if self._done is _told:
+            return
         self.read_seconds = time.perf_counter() - self.read_began
         self._desk.answering.metrics.store_read(self.read_seconds)
         with self.told():
@@ -212,13 +214,17 @@ class Ticket:
 
     def failed(self, error: HeadraceError) -> None:
         """Tell why there is no answer; or answer from what was read before, where that is allowed."""
+        if self._done is _told:
+            return
         if is_outage(error):
             if not self._desk.breaker.is_open:
                 self._desk.breaker.failed(error)  # type: ignore[arg-type]
-            if (answer := self._old_answer()) is not None:
-                self._settle((answer, self._encoded(answer)))
-                return
-        if status_of(error) >= 500:
+            with self.told():
+                if (answer := self._old_answer()) is not None:
+                    self._settle((answer, self._encoded(answer)))
+        if self._done is _told:
+            return
+        if status_of(error) >= 500 and not isinstance(error, OpenError | BusyError):  # these come by the thousand
             _log.warning("/get-online-features: %s", error)
         self._over(refusal(error))
 
@@ -267,11 +273,18 @@ class Ticket:
         kept = self._desk.stale_of(self.service)
         if kept is None:
             return None
-        look = self._look if hasattr(self, "_look") else self.reader.look(self.columns)
-        values = kept.found(look.keys, self._project.context.clock())
-        answer = None if values is None else self.reader.answer(look, values, self.at)
+        answer = self._answer_of(kept) or self._answer_of(kept)  # a new reader knows the keys only after the heads
         self.is_stale = answer is not None
         return None if answer is None else marked(answer)
+
+    def _answer_of(self, kept: StaleRecords) -> OnlineAnswer | None:
+        """What was read before says; None where not all was read, or what was read was missing or damaged."""
+        look = self.reader.look(self.columns)
+        values = kept.found(look.keys, self._project.context.clock())
+        try:
+            return None if values is None else self.reader.answer(look, values, self.at)
+        except (NotAppliedError, OnlineStoreError):
+            return None
 
     def _over(self, reply: Reply) -> bool:
         """Reply, unless that was done; says whether."""

@@ -21,6 +21,7 @@ from headrace.server.openapi_services import (
     served_features,
 )  # fmt: skip
 from headrace.server.openapi_types import Schema, schema_of
+from headrace.server.openapi_writes import writes
 from headrace.server.v1_answers import MOST_TRACED
 from headrace.server.v1_catalogue import Services, ServiceTold, ViewVersions
 from headrace.server.v1_forms import LineageAnswer, ViewServed
@@ -40,7 +41,6 @@ def document(
     name: str,
     most_rows: int,
     heads: Mapping[str, Head] | None = None,
-    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The server's description.
 
@@ -54,8 +54,6 @@ def document(
         How many entities one request may ask for.
     heads : mapping of str to Head, optional
         What is served of views: tells the types of features behind transforms.
-    more : mapping of str to dict, optional
-        Further paths and their operations, as `headrace.server.openapi_paths.operation` makes them.
     """
     found = [service for service in definitions.services.values() if is_served(service)]
     features = {service.name: served_features(service, heads or {}) for service in found}
@@ -64,7 +62,7 @@ def document(
         **{path: item for each in found for path, item in _service_paths(each).items()},
         **_catalogue_paths(definitions),
         **_own_paths(),
-        **(more or {}),
+        **writes(definitions),
     }
     schemas = components([Services, ServiceTold, ViewVersions, LineageAnswer, ViewServed])
     schemas |= {"Error": ERROR_SCHEMA, "Columns": COLUMNS_SCHEMA, "ByFeatures": _by_features(found, features)}
@@ -143,7 +141,7 @@ def _service_schemas(service: FeatureService, features: list[ServedFeature], mos
             "properties": {
                 "feature_service": {"const": name},
                 "features": {"type": "null"},
-                "entities": entities,
+                "entities": {**request_schema(service, most_rows), "additionalProperties": True},
                 "full_feature_names": full,
                 "at": AT,
             },
@@ -186,7 +184,7 @@ def _by_features(found: Sequence[FeatureService], features: Mapping[str, list[Se
             "entities": {
                 "type": "object",
                 "properties": {name: own[0] if len(own) == 1 else {"anyOf": own} for name, own in columns.items()},
-                "additionalProperties": False,
+                "additionalProperties": True,
             },
             "full_feature_names": {"type": "boolean", "default": False},
             "at": AT,

@@ -19,6 +19,7 @@ ERRORS: Final = {
     403: "Who asks may not.",
     404: "There is no such thing; the message has the nearest names.",
     406: "None of the accepted content types is answered.",
+    409: "The same is being done already, or a view is held.",
     413: "The body is larger than the server takes.",
     415: "The body's content type is not taken.",
     422: "The request is well-formed and says nothing that can be answered; the message says what to change.",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -33,12 +32,10 @@ class Described:
     ----------
     most_rows : int
         How many entities one request may ask for.
-    more : mapping of str to dict, optional
-        Further paths and their operations.
     """
 
-    def __init__(self, most_rows: int, more: Mapping[str, Any] | None = None) -> None:
-        self._most_rows, self._more = most_rows, more
+    def __init__(self, most_rows: int) -> None:
+        self._most_rows = most_rows
         self._made = _FIRST
 
     def json(self, context: Context) -> bytes:
@@ -54,22 +51,20 @@ class Described:
         layouts = {view: head.layout for view, head in heads.items()}
         known, known_layouts, text = self._made
         if known is not definitions or known_layouts != layouts:
-            text = msgspec.json.encode(document(definitions, context.settings.name, self._most_rows, heads, self._more))
+            text = msgspec.json.encode(document(definitions, context.settings.name, self._most_rows, heads))
             self._made = definitions, layouts, text
         return text
 
 
-def endpoints(answering: Answering, more: Mapping[str, Any] | None = None) -> list[Endpoint]:
+def endpoints(answering: Answering) -> list[Endpoint]:
     """Where the description is.
 
     Parameters
     ----------
     answering : Answering
         What answers for one project.
-    more : mapping of str to dict, optional
-        What other modules answer, by path, as OpenAPI tells it.
     """
-    described = Described(answering.options.most_rows, more)
+    described = Described(answering.options.most_rows)
 
     async def openapi(_: Request) -> Response:
         return Response(await run_in_threadpool(described.json, answering.context), media_type=JSON)

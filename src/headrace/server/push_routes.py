@@ -50,7 +50,7 @@ def endpoints(answering: Answering, most_rows: int = MOST_ROWS) -> list[Endpoint
     ]
 
 
-async def _no_values(request: Request) -> Response:
+async def _no_values(_: Request) -> Response:
     """Feast's remote client writes a view's values here; here they are made from rows, by one writer."""
     raise RequestError(
         422,

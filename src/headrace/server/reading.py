@@ -46,6 +46,9 @@ class Asking(Protocol):
     def failed(self, error: HeadraceError) -> None:
         """Why there is no answer."""
 
+    def broken(self, error: BaseException) -> None:
+        """What nobody foresaw."""
+
 
 class Reads(Protocol):
     """A way to read the store."""
@@ -123,9 +126,9 @@ class Threaded:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="headrace-read")
 
     def start(self, asking: Asking, keys: Sequence[bytes]) -> None:
-        """Read in a thread; who waits for too long is told so, and the thread goes on."""
+        """Read in a thread; who waits for too long is told so, and a thread that has begun goes on."""
         future = self._threads.submit(asking.reader.read, asking.columns, asking.at)
-        late = self._loop.call_later(self._answer_seconds, _too_late, asking, self._store.location)
+        late = self._loop.call_later(self._answer_seconds, _too_late, asking, future, self._store.location)
         future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(_over, asking, done, late))
 
     def probe(self, done: Callable[[OnlineStoreError | None], None]) -> None:
@@ -163,16 +166,19 @@ def is_outage(error: HeadraceError) -> bool:
     return isinstance(error, OnlineStoreError) and not isinstance(error.__cause__, CorruptRecordError)
 
 
-def _too_late(asking: Asking, location: str) -> None:
+def _too_late(asking: Asking, future: Future[OnlineAnswer], location: str) -> None:
+    future.cancel()  # where no thread has begun with it, none needs to
     asking.failed(OnlineStoreError(f"Can't read the online store {location}: it does not answer in time."))
 
 
 def _over(asking: Asking, done: Future[OnlineAnswer], late: asyncio.TimerHandle) -> None:
     late.cancel()
+    if done.cancelled():  # who waited was told that it takes too long
+        return
     error = done.exception()
     if error is None:
         asking.answered(done.result())
     elif isinstance(error, HeadraceError):
         asking.failed(error)
     else:
-        raise error
+        asking.broken(error)

@@ -176,8 +176,21 @@ class Columns:
         decoders = {form: {name: of(each) for name, each in types.items()} for form, of in made.items()}
         return cls(service, decoders, frozenset(types))
 
-    def parsed(self, request: FeatureRequest, most_rows: int, form: Form = "json") -> dict[str, list[Any]]:
+    def parsed(
+        self, request: FeatureRequest, most_rows: int, form: Form = "json", *, passes_over: bool = False
+    ) -> dict[str, list[Any]]:
         """The columns of a request.
+
+        Parameters
+        ----------
+        request : FeatureRequest
+            What was asked.
+        most_rows : int
+            How many entities there may be.
+        form : str
+            The format of the columns.
+        passes_over : bool
+            Whether further columns are passed over, as Feast's clients may send some; a likely typo is refused.
 
         Raises
         ------
@@ -185,7 +198,7 @@ class Columns:
             With 422, if a column is missing, unknown, given twice, of another type or of another length than the
             others, or there are more than `most_rows` rows; with 400 for what is no JSON after all.
         """
-        given = self._given(request)
+        given = self._given(request, passes_over=passes_over)
         own = self.decoders["json" if form == "json" else "msgpack"]
         columns = {name: _column(name, decoder, given[name], form) for name, decoder in own.items()}
         if len(columns) == 1:
@@ -208,7 +221,7 @@ class Columns:
                 "Ask several times, or start the server with a greater --most-rows.",
             )
 
-    def _given(self, request: FeatureRequest) -> Mapping[str, msgspec.Raw]:
+    def _given(self, request: FeatureRequest, *, passes_over: bool) -> Mapping[str, msgspec.Raw]:
         for name in request.request_context:
             if name in request.entities:
                 raise RequestError(422, f"column '{name}' is in entities and in request_context. Give it once.")
@@ -216,7 +229,7 @@ class Columns:
         if given.keys() == self.needed:
             return given
         try:
-            check_columns(self.service, self._relevant(given), "entities")
+            check_columns(self.service, self._relevant(given) if passes_over else given, "entities")
         except DefinitionError as error:
             raise RequestError(422, str(error)) from None
         return given

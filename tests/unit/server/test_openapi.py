@@ -202,8 +202,14 @@ def test_a_project_without_services() -> None:
     assert "/v1/services" in described["paths"]
 
 
-def test_what_other_modules_answer_is_added() -> None:
-    assert document(Definitions(), "empty", 10, more={"/push": {"post": {}}})["paths"]["/push"] == {"post": {}}
+def test_rows_can_be_pushed_where_a_source_has_a_stream() -> None:
+    pings = hr.EventSource("pings", schema={"ts": hr.Timestamp}, event_time="ts", stream=hr.Files("log/*.jsonl"))
+    paths = document(Definitions.of([pings]), "empty", 10)["paths"]
+    asked = paths["/push"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert asked["push_source_name"]["enum"] == ["pings"]
+    none = document(Definitions(), "empty", 10)["paths"]
+    assert "/push" not in none
+    assert "/materialize" in none
 
 
 # ---------------------------------------------------------------- types
