@@ -19,7 +19,7 @@ app = command_app()
 
 @app.command()
 def verify(
-    view: Annotated[str | None, typer.Argument(help="The view; all by default.")] = None,
+    view: Annotated[str | None, typer.Argument(help="The view, or with --served the service; all by default.")] = None,
     entities: Annotated[int, typer.Option("--entities", min=1, help="How many entities, at most.")] = 100,
     times: Annotated[int, typer.Option("--times", min=1, help="How many times for each of them.")] = 100,
     comparisons: Annotated[
@@ -30,12 +30,23 @@ def verify(
         bool,
         typer.Option("--stream", help="Compare each step of the stream with the batch lane's, and what is served."),
     ] = False,
+    served: Annotated[
+        bool, typer.Option("--served", help="Compare the log of what was served with the offline truth of its time.")
+    ] = False,
+    since: Annotated[str | None, typer.Option("--since", help="With --served: answers from then on.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="With --served: answers before.")] = None,
+    sample: Annotated[
+        float | None, typer.Option("--sample", min=0, max=1, help="With --served: a share of the requests.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many differences a cause.")] = 5,
     project: ProjectOption = Path(),
 ) -> None:
     from headrace.platform import Platform
 
     platform = Platform.open(project)
+    if served:
+        _verify_served(platform, view, since, until, sample, limit)
+        return
     if stream:
         _verify_stream(platform, view, entities, seed, limit)
         return
@@ -45,6 +56,17 @@ def verify(
         _print_report(report, limit)
         unexplained += report.unexplained
     if unexplained:
+        raise typer.Exit(1)
+
+
+def _verify_served(
+    platform: Platform, service: str | None, since: str | None, until: str | None, sample: float | None, limit: int
+) -> None:
+    from headrace.cli.verify_served_shown import print_served_report
+
+    report = platform.verify_served(service, start=since, end=until, sample=sample)
+    print_served_report(report, limit)
+    if report.faults:
         raise typer.Exit(1)
 
 
