@@ -10,6 +10,7 @@ SPARK := .venv-spark
 SPARK_STAMP := $(SPARK)/.spark-installed
 BYTEWAX := .venv-bytewax
 BYTEWAX_STAMP := $(BYTEWAX)/.bytewax-installed
+OHA := .stack/oha/bin/oha
 UV := $(shell command -v uv 2>/dev/null)
 CODE := src tests clients $(wildcard benchmarks) $(wildcard data_platform)
 TYPED := src tests clients/python/src $(wildcard data_platform)
@@ -19,7 +20,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live test lint format bench bench-feast bench-stream stack-up stack-down stack-status lock clean install
+.PHONY: help demo demo-live test lint format bench bench-feast bench-stream load-tool stack-up stack-down stack-status lock clean install
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,9 +47,15 @@ format: $(STAMP) ## Rewrite the code in the project's style.
 bench: $(STAMP) ## Run the benchmarks; one JSON line each. One alone: make bench ARGS=pit
 	$(BIN)/headrace bench $(ARGS)
 
-bench-feast: $(STAMP) $(FEAST_STAMP) ## Run the benchmarks that have Feast beside; installs it into .venv-feast.
+load-tool: $(OHA) ## Build the load tool of `headrace bench serve`; needs cargo, and some minutes.
+
+$(OHA):
+	cargo install oha --version 1.16.0 --locked --root .stack/oha
+
+bench-feast: $(STAMP) $(FEAST_STAMP) $(OHA) ## Run the benchmarks that have Feast beside; installs it into .venv-feast.
 	$(BIN)/headrace bench materialize $(ARGS)
 	$(BIN)/headrace bench get $(ARGS)
+	$(BIN)/headrace bench serve $(ARGS)
 
 bench-stream: $(STAMP) $(SPARK_STAMP) $(BYTEWAX_STAMP) ## Run the stream benchmark with Spark and Bytewax beside; needs a JDK, Maven and Redis.
 	$(BIN)/headrace bench stream $(ARGS)

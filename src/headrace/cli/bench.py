@@ -11,7 +11,7 @@ from headrace.cli.commands import command_app
 from headrace.errors import HeadraceError, UnknownNameError
 
 app = command_app()
-BENCHMARKS = ("pit", "steps", "backfill", "ingest", "publish", "materialize", "get", "stream")
+BENCHMARKS = ("pit", "steps", "backfill", "ingest", "publish", "materialize", "get", "serve", "stream")
 
 
 @app.command()

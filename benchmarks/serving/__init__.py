@@ -1,0 +1,1 @@
+"""Measuring a server of features over HTTP: the same requests, load tool and figures for each."""
