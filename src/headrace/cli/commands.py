@@ -33,6 +33,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Serve": {
         "serve": "Answer requests for features over HTTP, as Feast's server does.",
+        "keys": "Make, show, replace and end the API keys of a server.",
         "get": "Show the features of some entities now, from the online store.",
         "stream": "Keep the online store up to date from streams, each event exactly once.",
         "materialize": "Bring the online store to what is published of a view.",

@@ -57,7 +57,7 @@ driver_now = hr.FeatureView(
 eta_model = hr.FeatureService("eta_model", features=[driver_now])
 '''
 
-_IGNORED = "lake/\nonline/\nregistry.db*\n__pycache__/\n"
+_IGNORED = "lake/\nonline/\nregistry.db*\n__pycache__/\nkeys.json\n.keys.json.lock\naudit/\n"
 _DAY = datetime(2026, 1, 5, tzinfo=UTC)
 _DRIVERS = (101, 102, 103)
 
