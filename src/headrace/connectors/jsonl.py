@@ -8,11 +8,13 @@ from pathlib import Path
 
 import polars as pl
 
-from headrace.connectors.base import RAW, UNPARSABLE, Decoded
-from headrace.connectors.columns import narrowed, parse_text
+from headrace.connectors.arrival_stamps import MALFORMED, unstamped
+from headrace.connectors.base import RAW, UNPARSABLE, Decoded, no_failures
+from headrace.connectors.columns import failures_where, narrowed, parse_text
 from headrace.connectors.json_lines import RawRows, decode_lines
 from headrace.connectors.json_shape import Shape
 from headrace.connectors.lines import line_pieces
+from headrace.connectors.streams import APPENDED
 from headrace.definitions.names import SYSTEM_PREFIX
 from headrace.definitions.sources import Source
 from headrace.errors import SchemaChangedError, SourceError
@@ -32,8 +34,10 @@ class JsonLinesReader:
     source: Source
 
     def pieces(self, path: Path) -> Iterator[pl.DataFrame]:
-        """The lines as they are; see `Reader.pieces`."""
-        yield from line_pieces(path)
+        """The lines as they are, but for when a log took them; see `Reader.pieces`."""
+        for piece in line_pieces(path):
+            lines = unstamped(piece)
+            yield lines if lines[APPENDED].count() else piece
 
     def decode(self, received: pl.DataFrame, *, whole: bool = True) -> Decoded:
         """Decode lines; see `Reader.decode`."""
@@ -41,9 +45,10 @@ class JsonLinesReader:
         if whole:
             check_seen(self.source, raw, raw.seen)
         frame, failures = typed(raw.frame, self.source.schema, self.source.timezone)
-        check_added(self.source, raw.added)
-        values = frame.with_columns(*raw.frame.select(raw.added).get_columns())
-        return Decoded(values, pl.concat([raw.failures, failures]), raw.added)
+        added = tuple(name for name in raw.added if name != APPENDED)
+        check_added(self.source, added)
+        values = frame.with_columns(*raw.frame.select(added).get_columns())
+        return Decoded(values, pl.concat([raw.failures, failures, _malformed_stamps(raw)]), added)
 
 
 def typed(
@@ -60,6 +65,13 @@ def typed(
         columns.append(made)
         failures.append(failed)
     return pl.DataFrame(columns), pl.concat(failures)
+
+
+def _malformed_stamps(raw: RawRows) -> pl.DataFrame:
+    """The rows that still have a stamp of their arrival: it is not as `headrace push` writes it."""
+    if APPENDED not in raw.frame.columns:
+        return no_failures()
+    return failures_where(raw.frame[APPENDED].is_not_null(), MALFORMED, raw.frame[APPENDED])
 
 
 def check_added(source: Source, added: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Files of JSON lines that grow, as a stream: a file is a partition, a byte's place in it an offset.
 
 Nothing is remembered of a file but positions. So what was read must stay as it is: a file may be appended to, and may
-go once it was read, but is never rewritten.
+go once it was read, but is never rewritten. When a line came is known of those that were pushed, which say so.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 
 import polars as pl
 
+from headrace.connectors.arrival_stamps import unstamped
 from headrace.connectors.base import RAW
 from headrace.connectors.files import InputFile, list_files, no_files_message, unreadable
 from headrace.connectors.streams import APPENDED, OFFSET, PARTITION, RECEIVED, Bounds, Range, Received
@@ -47,7 +48,7 @@ class TailedFiles:
         If the files are not lines of JSON.
     """
 
-    measures_arrival: Final = False
+    measures_arrival: Final = False  # not of each record: only of those that were pushed
 
     def __init__(self, root: Path, files: Files) -> None:
         if files.format not in _FORMATS:
@@ -89,7 +90,7 @@ class TailedFiles:
         return Received(_together(frames), {name: end for name, (_, end) in ranges.items()})
 
     def position_at(self, partition: str, time_us: int) -> int:
-        """The beginning of the file: nobody measured when a line came."""
+        """The beginning of the file: its lines need not say when they came."""
         return 0
 
     def close(self) -> None:
@@ -134,8 +135,10 @@ class TailedFiles:
     def _named(self, name: str, lines: pl.DataFrame) -> pl.DataFrame:
         if self._files.format == "debezium":
             lines = lines.filter(pl.col(RAW) != _TOMBSTONE)
-        appended = pl.lit(None, RECEIVED[APPENDED]).alias(APPENDED)
-        return lines.select(RAW, pl.lit(name).alias(PARTITION), pl.col(OFFSET), appended)
+            lines = lines.with_columns(pl.lit(None, RECEIVED[APPENDED]).alias(APPENDED))
+        else:
+            lines = unstamped(lines)
+        return lines.select(RAW, pl.lit(name).alias(PARTITION), pl.col(OFFSET), APPENDED)
 
     def _names(self) -> list[str]:
         for _ in range(_LISTINGS):

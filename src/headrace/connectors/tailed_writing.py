@@ -2,6 +2,8 @@
 
 All writers of a folder take turns by a lock on it, which the system frees when its holder dies. A reader takes whole
 lines only, so what a killed writer left of its last line was read by nobody, and the next writer cuts it off.
+
+Each line says when it was written, by the clock of the machine, and never an earlier time than the line before it.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from headrace.connectors.arrival_stamps import STAMP_BYTES, stamp_of, stamped
 from headrace.connectors.tailed_lines import whole_end
 from headrace.definitions.locations import Files
 from headrace.errors import DefinitionError, StreamError
@@ -24,9 +27,15 @@ PREFIX: Final = "pushed-"
 """What the names of its files have in place of the pattern's ``*``; no one else may write files of such names."""
 ROTATE_BYTES: Final = 256 * 1024 * 1024
 TURN_SECONDS: Final = 10.0
+AHEAD_US: Final = 1_000_000
+"""How far the clock may have been set back: after more, another file is begun, whose stamps need not wait for it."""
 _TURN_LOOK_SECONDS: Final = 0.002
 _KEEP_SIZE: Final = 1  # of Linux's fallocate
 _UNNAMEABLE: Final = re.compile(r"[?\[]|\{date\}")
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
 
 
 @dataclass(slots=True)
@@ -43,6 +52,8 @@ class TailedLog:
         How long a file may be before another one is begun.
     turn_seconds : float
         How long to wait for the other writers.
+    clock : callable
+        Now, in microseconds UTC.
 
     Raises
     ------
@@ -54,6 +65,7 @@ class TailedLog:
     files: Files
     rotate_bytes: int = ROTATE_BYTES
     turn_seconds: float = TURN_SECONDS
+    clock: Callable[[], int] = _now_us
     _current: Path | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -82,7 +94,7 @@ class TailedLog:
         Parameters
         ----------
         lines : sequence of bytes
-            Without their ends.
+            Without their ends, an object each.
         keys : sequence of str, optional
             Not used: a file is one partition.
 
@@ -91,13 +103,13 @@ class TailedLog:
         StreamError
             If they can't be written. None of them is there then, unless the disk itself failed.
         """
-        data = b"\n".join([*lines, b""])
         try:
             with ExitStack() as opened:
                 with self._turn():
-                    path, descriptor = self._opened()
+                    now_us = self.clock()
+                    path, descriptor = self._opened(now_us)
                     opened.callback(os.close, descriptor)
-                    end = _appended(descriptor, data)
+                    end = _appended(descriptor, lines, now_us)
                 os.fsync(descriptor)  # others may write meanwhile
         except OSError as error:
             raise StreamError(
@@ -133,10 +145,10 @@ class TailedLog:
         finally:
             os.close(descriptor)  # which frees it
 
-    def _opened(self) -> tuple[Path, int]:
+    def _opened(self, now_us: int) -> tuple[Path, int]:
         """The file that is written now, or a new one."""
         for path in self._candidates():
-            if (descriptor := self._with_room(path)) is not None:
+            if (descriptor := self._with_room(path, now_us)) is not None:
                 if path != self._current:  # who made it may have died before its name was on the disk
                     _sync_folder(self.folder)
                 self._current = path
@@ -154,10 +166,13 @@ class TailedLog:
             yield self._current
         yield from sorted(self.folder.glob(self._file_name("*")), reverse=True)
 
-    def _with_room(self, path: Path) -> int | None:
+    def _with_room(self, path: Path, now_us: int) -> int | None:
         with suppress(FileNotFoundError):
             if path.stat().st_size < self.rotate_bytes:
-                return os.open(path, os.O_RDWR)
+                descriptor = os.open(path, os.O_RDWR)
+                if _end_and_stamp(descriptor)[1] <= now_us + AHEAD_US:
+                    return descriptor
+                os.close(descriptor)
         return None
 
     def _file_name(self, number: str) -> str:
@@ -178,12 +193,19 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _appended(descriptor: int, data: bytes) -> int:
-    """Append behind the last whole line, all or nothing; returns the end."""
-    size = os.fstat(descriptor).st_size
+def _end_and_stamp(descriptor: int) -> tuple[int, int]:
+    """The place behind the last whole line, and when that was written; 0 if it does not say."""
     with closing(os.fdopen(os.dup(descriptor), "rb", buffering=0)) as stream:
-        start = whole_end(stream, size)
-    if start < size:
+        end = whole_end(stream, os.fstat(descriptor).st_size)
+        begin = whole_end(stream, end - 1) if end else 0
+    return end, stamp_of(os.pread(descriptor, min(STAMP_BYTES + 1, end - begin), begin)) or 0
+
+
+def _appended(descriptor: int, lines: Sequence[bytes], now_us: int) -> int:
+    """Append behind the last whole line, all or nothing; returns the end."""
+    start, last_us = _end_and_stamp(descriptor)
+    data = b"\n".join([*stamped(lines, max(now_us, last_us)), b""])
+    if start < os.fstat(descriptor).st_size:
         os.ftruncate(descriptor, start)
     _reserve(descriptor, start, len(data))
     written = 0

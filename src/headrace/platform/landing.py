@@ -13,6 +13,7 @@ import polars as pl
 
 from headrace.connectors.base import PIECE_BYTES, PIECE_ROWS, Reader
 from headrace.connectors.files import InputFile, digest, list_files, no_files_message
+from headrace.connectors.streams import APPENDED
 from headrace.definitions.sources import ChangeSource, SnapshotSource, Source
 from headrace.errors import SchemaChangedError, SourceError
 from headrace.platform.crash_points import crash_point
@@ -203,7 +204,7 @@ def _commit(bronze: Table, source: Source, group: list[tuple[Piece, pl.DataFrame
     batch = Batch(_batch_id(pieces), -1, arrived_us, pieces)
     moment = pl.lit(arrived_us).cast(pl.Datetime("us", "UTC"))
     frame = pl.concat([frame for _, frame in group if frame.height] or [group[0][1]], how="diagonal")
-    frame = frame.with_columns(pl.lit(batch.id).alias(BATCH), moment.alias(ARRIVED), moment.dt.date().alias(DAY))
+    frame = frame.with_columns(pl.lit(batch.id).alias(BATCH), _arrived(frame, moment), moment.dt.date().alias(DAY))
     _check_types(bronze, source, frame)
     crash_point("before bronze file")
     staged = [bronze.stage(frame, {DAY: str(frame[DAY][0])})] if frame.height else []
@@ -220,6 +221,12 @@ def _commit(bronze: Table, source: Source, group: list[tuple[Piece, pl.DataFrame
     if version is None:
         bronze.discard(staged)
     return batch
+
+
+def _arrived(frame: pl.DataFrame, landed: pl.Expr) -> pl.Expr:
+    """When rows arrived: where a log took them before they landed as files, then."""
+    measured = [APPENDED] if APPENDED in frame.columns else []
+    return pl.coalesce(*measured, landed).alias(ARRIVED)
 
 
 def _batch_id(pieces: tuple[Piece, ...]) -> str:

@@ -12,7 +12,7 @@ from headrace.connectors.streams import OFFSET, PARTITION
 from headrace.platform.registering import ROLLBACK
 from headrace.platform.silver import identity, silver_schema
 from headrace.platform.stream_heads import Heads
-from headrace.platform.stream_loading import empty_lanes, loaded_lane, streamed_views
+from headrace.platform.stream_loading import empty_lanes, loaded_lane, streamed_views, with_loaded
 from headrace.platform.stream_states import State
 from headrace.streaming.identities import Identities
 from headrace.streaming.lane import Lane, moved
@@ -70,6 +70,7 @@ class Control:
         worker.online.forget()
         # Tables skip an epoch that they have: a stream that begins anew goes on behind those of its predecessor.
         epoch = worker.lake.newest(lanes) if first_time else 0
+        ids = with_loaded(worker.context, worker.source, ids, lanes)
         worker.state = State(epoch, self._starts(floor), Watermarks(cut=max(floor, 0)), ids, lanes, worker.meaning)
         self._load(lanes)
         if first_time:
@@ -119,6 +120,7 @@ class Control:
         """A lane that began behind, after all that the others have read."""
         worker, engine, cut = self.worker, self.worker.context.engine, self.worker.state.marks.cut
         ids = Identities(identity(worker.source), worker.source.dedupe_within_us)
+        ids = with_loaded(worker.context, worker.source, ids, [lane])
         at = {name: start for name, start in self._starts(lane.floor).items() if name in worker.state.positions}
         goal = {name: worker.state.positions[name] for name in at}
         while behind := {name: start for name, start in at.items() if start < goal[name]}:
@@ -126,7 +128,7 @@ class Control:
             until = pl.col(PARTITION).replace_strict(goal, return_dtype=pl.Int64)
             frame = received.frame.filter(pl.col(OFFSET) < until)
             fresh = ids.fresh(worker.mover.judge(frame, worker.context.clock(), "load").rows)
-            lane = moved(engine, lane, fresh, lane.floor, every_step=False).lane
+            lane = moved(engine, lane, fresh, lane.floor, every_step=False, received=frame).lane
             ids = ids.with_rows(fresh, cut)
             at |= received.ends
         if lane.carry is None or lane.carry.until < cut:

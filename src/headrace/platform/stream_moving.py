@@ -12,12 +12,13 @@ import polars as pl
 
 from headrace.connectors.streams import APPENDED, PARTITION
 from headrace.definitions.locations import Debezium, Files
+from headrace.definitions.sources import EventSource
 from headrace.errors import RejectedError, StateError
 from headrace.platform.landing import FILE
 from headrace.platform.stream_rows import Judged, judged
 from headrace.platform.stream_states import State
 from headrace.platform.stream_tally import Tally
-from headrace.quality.base import KNOWN
+from headrace.quality.base import AVAILABLE, KNOWN
 from headrace.streaming.epochs import Plan
 from headrace.streaming.lane import Moved, moved
 from headrace.timeline.watermarks import Watermarks
@@ -87,7 +88,7 @@ class Mover:
         marks = self._marks(state, plan, frame, fresh)
         until = marks.cut if self.every_step or plan.cap else marks.ahead(plan.read_at)
         done = [
-            moved(self.engine, lane, fresh, until, every_step=self.every_step)
+            moved(self.engine, lane, fresh, until, every_step=self.every_step, received=frame)
             for lane in state.lanes
             if not lane.paused
         ]
@@ -126,7 +127,7 @@ class Mover:
             times, by, allowed = frame.select(PARTITION, pl.col(APPENDED).dt.epoch("us").alias("t")), PARTITION, 0
             after = self.source.known_after_us
         else:
-            times, by, after = fresh.select(FILE, pl.col(KNOWN).dt.epoch("us").alias("t")), FILE, 0
+            times, by, after = fresh.select(FILE, self._counts_from(plan).alias("t")), FILE, 0
             allowed = self.source.max_lateness_us
         newest = times.drop_nulls().group_by(by).agg(pl.col("t").max())
         heard = {name: int(time_us) + after for name, time_us in newest.iter_rows()}
@@ -140,6 +141,15 @@ class Mover:
         if plan.cap:
             return replace(after_it, cut=min(after_it.cut, plan.cap) if plan.ranges else plan.cap)
         return after_it
+
+    def _counts_from(self, plan: Plan) -> pl.Expr:
+        """From when on rows count; one that was pushed by a clock that is ahead does not move the watermark there."""
+        known = pl.col(KNOWN).dt.epoch("us")
+        if self.source.available_time is not None or not isinstance(self.source, EventSource):
+            return known
+        return (
+            pl.when(pl.col(AVAILABLE).is_null()).then(known).otherwise(pl.min_horizontal(known, pl.lit(plan.read_at)))
+        )
 
 
 def _reader_of(source: Source) -> Reader:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from headrace.connectors.streams import APPENDED, OFFSET, PARTITION
 from headrace.definitions.views import FeatureView
 from headrace.engines.base import Advanced, Asked, Carry, Engine
 from headrace.engines.polars_advance import forgotten
@@ -26,6 +27,7 @@ CUT_OFF: Final = "_hr_cut"
 PAST_EVERY: Final = 20 * SECOND
 """Of the last minute a record keeps one step in so long: a past time is answered by the one in force shortly before."""
 _FAR: Final = FOREVER // 4
+_RECORD: Final = [PARTITION, OFFSET]
 Items = Iterator[tuple[bytes, bytes]]
 
 
@@ -48,7 +50,9 @@ class Lane:
     written : frame, optional
         The steps in each entity's record: keys, times, values and `CUT_OFF`.
     floor : int
-        Rows that count earlier are in the state that it was loaded from already.
+        Rows that count earlier are in the state that it was loaded from already, unless they came later than that.
+    loaded_at : int
+        When the rows of that state had all been ingested: none that the log took then or later is in it.
     publication : int
         The number of the publication that it was loaded from; 0 for none.
     paused : bool
@@ -62,6 +66,7 @@ class Lane:
     carry: Carry | None = None
     written: pl.DataFrame | None = None
     floor: int = BEGINNING
+    loaded_at: int = FOREVER
     publication: int = 0
     paused: bool = False
 
@@ -88,7 +93,7 @@ class Lane:
         carried = {} if self.carry is None else {"until": self.carry.until, "next_row_id": self.carry.next_row_id}
         return {
             "fingerprint": self.fingerprint, "generation": self.generation, "floor": self.floor,
-            "publication": self.publication, "paused": self.paused, **carried,
+            "loaded_at": self.loaded_at, "publication": self.publication, "paused": self.paused, **carried,
         }  # fmt: skip
 
     def restored(self, frames: Mapping[str, pl.DataFrame], note: Mapping[str, Any]) -> Lane:
@@ -102,7 +107,7 @@ class Lane:
             )  # fmt: skip
         return replace(
             self, carry=carry, written=frames.get("written"), generation=note["generation"], floor=note["floor"],
-            publication=note["publication"], paused=bool(note["paused"]),
+            loaded_at=note.get("loaded_at", FOREVER), publication=note["publication"], paused=bool(note["paused"]),
         )  # fmt: skip
 
 
@@ -141,7 +146,9 @@ class Moved:
         return packed(self.lane, self.records, self.elements, Stamp(self.lane.generation, epoch), clock_us)
 
 
-def moved(engine: Engine, lane: Lane, rows: pl.DataFrame, cut: int, *, every_step: bool) -> Moved:
+def moved(
+    engine: Engine, lane: Lane, rows: pl.DataFrame, cut: int, *, every_step: bool, received: pl.DataFrame | None = None
+) -> Moved:
     """Take an epoch's rows in.
 
     Parameters
@@ -156,9 +163,11 @@ def moved(engine: Engine, lane: Lane, rows: pl.DataFrame, cut: int, *, every_ste
         Through when all is known, in microseconds; not before the last one.
     every_step : bool
         Whether each step is wanted, also of entities to which nothing happened.
+    received : frame, optional
+        The records of the rows, which say when the log took them.
     """
     since = BEGINNING if lane.carry is None else lane.carry.until
-    mine = rows.filter(pl.col("_hr_known").dt.epoch("us") >= lane.floor) if lane.floor > BEGINNING else rows
+    mine = _not_loaded(lane, rows, received)
     asked = Asked(since, max(cut, since), _FAR)
     found = engine.advance(lane.view, mine, lane.carry, asked, everyone=every_step)
     records = _records(lane, found, since, asked.until, everyone=every_step)
@@ -167,6 +176,18 @@ def moved(engine: Engine, lane: Lane, rows: pl.DataFrame, cut: int, *, every_ste
     least = mine.select(pl.col("_hr_known").dt.epoch("us").min()).item()
     least = FOREVER if least is None else least
     return Moved(after, steps, records, found.elements, since, least, found.touched.height)
+
+
+def _not_loaded(lane: Lane, rows: pl.DataFrame, received: pl.DataFrame | None) -> pl.DataFrame:
+    """The rows that are not in the state with which a lane began."""
+    if lane.floor <= BEGINNING:
+        return rows
+    counts_later = rows["_hr_known"].dt.epoch("us") >= lane.floor
+    if received is None or lane.loaded_at >= FOREVER or counts_later.all():
+        return rows.filter(counts_later)
+    came_later = received.filter(pl.col(APPENDED).dt.epoch("us") >= lane.loaded_at).select(*_RECORD, _hr_late=True)
+    found = rows.select(_RECORD).join(came_later, on=_RECORD, how="left", maintain_order="left")
+    return rows.filter(counts_later | found["_hr_late"].fill_null(value=False))
 
 
 def everything(lane: Lane) -> Moved:

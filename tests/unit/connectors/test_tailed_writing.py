@@ -6,32 +6,42 @@ import fcntl
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from headrace.connectors.arrival_stamps import STAMP_BYTES
 from headrace.connectors.base import RAW
+from headrace.connectors.streams import APPENDED, PARTITION
 from headrace.connectors.tailed import TailedFiles
 from headrace.connectors.tailed_writing import TailedLog
 from headrace.definitions.locations import Files
 from headrace.errors import DefinitionError, StreamError
 
 
-def read(root: Path, files: Files) -> list[str]:
+def received(root: Path, files: Files) -> pl.DataFrame:
     """What a reader of the stream sees."""
     reader = TailedFiles(root, files)
     ranges = {name: (found.earliest, found.head) for name, found in reader.bounds().items()}
-    return reader.read(ranges).frame[RAW].to_list()
+    return reader.read(ranges).frame
+
+
+def read(root: Path, files: Files) -> list[str]:
+    """The lines that a reader of the stream sees."""
+    return received(root, files)[RAW].to_list()
 
 
 @pytest.mark.parametrize("pattern", ["in/*.jsonl", "in/**/*.jsonl", "in/*/gps*.jsonl", "*.ndjson", "in/a*b*.jsonl"])
 def test_the_stream_reads_what_was_appended(tmp_path: Path, pattern: str) -> None:
     files = Files(pattern)
     first = TailedLog(tmp_path, files).append([b'{"a": 1}', b'{"a": 2}'])
-    assert TailedLog(tmp_path, files).append([b'{"a": 3}'], ["k"]) == {name: end + 9 for name, end in first.items()}
+    more = STAMP_BYTES + 9
+    assert TailedLog(tmp_path, files).append([b'{"a": 3}'], ["k"]) == {name: end + more for name, end in first.items()}
     assert read(tmp_path, files) == ['{"a": 1}', '{"a": 2}', '{"a": 3}']
     assert {name: found.head for name, found in TailedFiles(tmp_path, files).bounds().items()} == {
-        name: end + 9 for name, end in first.items()
+        name: end + more for name, end in first.items()
     }
 
 
@@ -59,6 +69,29 @@ def test_what_a_killed_writer_left_is_cut_off(tmp_path: Path) -> None:
     assert read(tmp_path, files) == ['{"a": 1}', '{"a": 3}']
 
 
+def test_stamps_never_run_back_within_a_file(tmp_path: Path) -> None:
+    files, now = Files("in/*.jsonl"), 1_767_600_000_000_000
+    times = [now, now + 5, now - 900_000, now + 6, now - 2_000_000, now - 1_999_999, now + 7]
+    for time_us in times:
+        TailedLog(tmp_path, files, clock=partial(int, time_us)).append([b'{"a": 1}', b"{}"])
+    found = received(tmp_path, files)  # another file was begun when the clock had been set back by seconds
+    of_files = [frame[APPENDED].dt.epoch("us").to_list() for frame in found.partition_by(PARTITION)]
+    assert sorted(of_files) == [
+        [each for each in (now - 2_000_000, now - 1_999_999, now + 7) for _ in range(2)],
+        [each for each in (now, now + 5, now + 5, now + 6) for _ in range(2)],
+    ]
+    assert found[RAW].to_list() == ['{"a": 1}', "{}"] * len(times)
+
+
+def test_a_file_that_was_begun_without_stamps_gets_them(tmp_path: Path) -> None:
+    files = Files("in/*.jsonl")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "pushed-1.jsonl").write_bytes(b'{"a": 1}\n\n')
+    assert TailedLog(tmp_path, files).append([b'{"a": 2}']).keys() == {"in/pushed-1.jsonl"}
+    assert received(tmp_path, files)[APPENDED].is_null().to_list() == [True, False]
+    assert read(tmp_path, files) == ['{"a": 1}', '{"a": 2}']
+
+
 def test_a_writer_that_stands_still_does_not_hold_up_others_for_ever(tmp_path: Path) -> None:
     log = TailedLog(tmp_path, Files("in/*.jsonl"), turn_seconds=0.05)
     log.append([b"{}"])
@@ -72,7 +105,7 @@ def test_a_writer_that_stands_still_does_not_hold_up_others_for_ever(tmp_path: P
 
 def test_a_long_file_is_followed_by_another_one(tmp_path: Path) -> None:
     files = Files("in/*.jsonl")
-    logs = [TailedLog(tmp_path, files, rotate_bytes=40) for _ in range(2)]
+    logs = [TailedLog(tmp_path, files, rotate_bytes=40 + 3 * STAMP_BYTES) for _ in range(2)]
     names = {name for number in range(20) for name in logs[number % 2].append([b'{"number": %d}' % number])}
     assert len(names) == len(list((tmp_path / "in").iterdir())) == 7
     assert len(read(tmp_path, files)) == 20
