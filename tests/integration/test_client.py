@@ -139,7 +139,7 @@ def test_a_wrong_name_is_told_with_the_nearest(connect: Connect, url: str) -> No
     [
         ({"driver_id": ["one"]}, "Expected `int"),
         ({}, "'driver_id' is missing"),
-        ({"driver_id": [1], "zone": ["x"]}, "there is no column 'zone'"),
+        ({"driver_id": [1], "driver": [1]}, "there is no column 'driver'"),
         ({"driver_id": [2**70]}, "driver_id"),
     ],
 )

@@ -85,7 +85,8 @@ def _whole(value: Any) -> Any:
 def tried(server: Serving, examples: int, seconds: float, without: str = "nothing") -> Tally:
     """Run all checks on what the server describes, but for paths that a pattern names."""
     config = SchemathesisConfig.from_dict({
-        "seed": 7, "generation": {"max-examples": examples}, "phases": PHASES, "operations": [NEEDED_BY_FEATURES, WRITES],
+        "seed": 7, "generation": {"max-examples": examples}, "phases": PHASES,
+        "operations": [NEEDED_BY_FEATURES, WRITES],
     })  # fmt: skip
     schema = schemathesis.openapi.from_url(f"{server.client.base_url}/openapi.json", config=config).exclude(
         path_regex=without

@@ -61,6 +61,9 @@ class RedisPipeline:
 
     def get_many(self, keys: Sequence[bytes], done: Done) -> None:
         """Read the values of some keys, all from one state of the store; `done` gets None where there is none."""
+        if not keys:  # which is no command
+            done([], None)
+            return
         prefix = self._prefix
         command = _packed("MGET", *[prefix + key for key in keys])
         if self._connection is not None:
@@ -82,10 +85,14 @@ class RedisPipeline:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 connection = await self._opened()
-                await connection.greet(self._greetings())
+                try:
+                    await connection.greet(self._greetings())
+                except BaseException:
+                    connection.leave(exceptions.ConnectionError("it was not let in"))
+                    raise
         except TimeoutError:
             self._failed(exceptions.TimeoutError("no answer to a new connection"))
-        except (exceptions.RedisError, OSError) as error:
+        except (exceptions.RedisError, OSError, ValueError) as error:  # the last: a name that can't be a host's
             self._failed(error)
         else:
             self._connection = connection
@@ -149,6 +156,7 @@ class _Connection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._look_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
@@ -167,7 +175,7 @@ class _Connection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._out.append(command)
         if self._watch is None:
-            self._watch = self._loop.call_later(_LOOK_SECONDS, self._look)
+            self._look_later()
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -212,10 +220,15 @@ class _Connection(asyncio.Protocol):
         self._watch = None
         if not self._waiting:
             return
-        if self._waiting[0][0] < self._loop.time():
+        now = self._loop.time()
+        if self._waiting[0][0] < now and now - self._look_at < _LOOK_SECONDS:
             self.leave(exceptions.TimeoutError(f"no answer in {self._answer_seconds:g} s"))
-        else:
-            self._watch = self._loop.call_later(_LOOK_SECONDS, self._look)
+        else:  # if this process itself stood still, the answer may be there, and has not been read yet
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._look_at = self._loop.time() + _LOOK_SECONDS
+        self._watch = self._loop.call_later(_LOOK_SECONDS, self._look)
 
 
 def _settle(said: asyncio.Future[Any], found: Any, error: OnlineStoreError | None) -> None:

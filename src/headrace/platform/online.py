@@ -112,7 +112,7 @@ class OnlineReader:
         made = [f"{item.name}__{name}" for item in service.on_demand for name in item.outputs]
         self._pick = picking([*self._read_columns, *made], service.columns)
         self._has_on_demand = bool(service.on_demand)
-        self._types: tuple[list[Served], dict[str, DataType]] = [], {}
+        self._types: tuple[list[Served] | None, dict[str, DataType]] = None, {}
 
     @classmethod
     def of(cls, context: Context, service: str | FeatureService) -> OnlineReader:
@@ -245,7 +245,7 @@ class OnlineReader:
     def _types_of(self, served: list[Served]) -> dict[str, DataType]:
         """The types of the service's columns; remembered, as they seldom change."""
         known, types = self._types
-        if len(known) != len(served) or not all(map(is_, known, served)):
+        if known is None or len(known) != len(served) or not all(map(is_, known, served)):
             types = dict(zip(self._read_columns, chain.from_iterable(s.types for s in served), strict=True))
             types |= {f"{item.name}__{name}": t for item in self.service.on_demand for name, t in item.outputs.items()}
             self._types = served, types
@@ -253,7 +253,8 @@ class OnlineReader:
 
     def _completed(self, entities: Columns, at: int, served: list[Served], answers: list[Answers]) -> OnlineAnswer:
         """What views answered, with the on-demand features, in the service's order."""
-        rows, statuses = _beside([each.values for each in answers]), _beside([each.statuses for each in answers])
+        n = next(map(len, entities.values()), 1)
+        rows, statuses = _beside([each.values for each in answers], n), _beside([each.statuses for each in answers], n)
         times: Times = []
         for each, own in zip(answers, served, strict=True):
             times += [each.event_times] * len(own.types)
@@ -267,7 +268,7 @@ class OnlineReader:
             types = {name: types[name] for name in self.service.columns}
             rows, statuses = [*map(self._pick, rows)], [*map(self._pick, statuses)]
             times = [*self._pick(tuple(times))]
-        heads = {each.head.view: each.head for each in served}
+        heads = {view.selection.reference: own.head for view, own in zip(self._views, served, strict=True)}
         return OnlineAnswer(at, entities, self.columns, types, rows, statuses, times, heads, failures)
 
     def _on_demand(self, entities: Columns, at: int, types: dict[str, DataType], rows: Rows) -> Made:
@@ -314,10 +315,12 @@ def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _beside(parts: list[Rows]) -> Rows:
-    """What views answered, one after the other: a row an entity."""
+def _beside(parts: list[Rows], n: int) -> Rows:
+    """What views answered, one after the other: a row for each of `n` entities."""
     if len(parts) == 1:
         return parts[0]
+    if not parts:  # a service may have on-demand features alone, of what requests bring
+        return [()] * n
     if all(map(_is_repeated, parts)):  # as statuses mostly are: who counts them sees at once that all are the same
         return [tuple(chain.from_iterable(rows[0] for rows in parts))] * len(parts[0])
     return [tuple(chain.from_iterable(each)) for each in zip(*parts, strict=True)]

@@ -37,7 +37,8 @@ class OnlineAnswer(msgspec.Struct, frozen=True):
         For each feature, when the newest row behind each entity's value happened, in microseconds UTC; None where
         there is none. Features of one view share a sequence.
     heads : mapping of str to Head
-        What was served of each view that was read: its version, and through when it is computed.
+        What was served of each view that was read: its version, and through when it is computed. A view that the
+        service pins is named with its version: ``driver_now@3``.
     failures : mapping of str to str
         Why the columns with status `FAILED` have none: what their on-demand function raised.
     """

@@ -124,7 +124,7 @@ def _masks(entries: Sequence[ServedEntry]) -> dict[str, Mask]:
     found: dict[str, Mask] = {}
     for entry in {id(entry.service): entry for entry in entries}.values():
         for chosen in entry.service.read_selections:
-            head = entry.answer.heads.get(chosen.view.name)
+            head = entry.answer.heads.get(chosen.reference)
             masks = {**key_masks(chosen.view), **(head.masks if head is not None else {})}
             found |= {chosen.key_columns[key]: mask for key, mask in masks.items() if key in chosen.key_columns}
     return found

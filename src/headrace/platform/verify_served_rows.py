@@ -190,7 +190,7 @@ def _points(keys: pl.DataFrame, time: Ints) -> Points:
 
 
 def _told(chosen: Selection, log: pl.DataFrame) -> pl.DataFrame:
-    names = {what: version_column(chosen.view.name, what) for what in (NUMBER, FINGERPRINT, FRONTIER)}
+    names = {what: version_column(chosen.reference, what) for what in (NUMBER, FINGERPRINT, FRONTIER)}
     names[EVENT_TIME] = event_time_column(chosen.name)
     types = {NUMBER: pl.Int64(), FINGERPRINT: pl.String(), FRONTIER: UTC, EVENT_TIME: UTC}
     own = [

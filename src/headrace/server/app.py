@@ -18,7 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headrace.errors import HeadraceError
-from headrace.server.door import Client
+from headrace.server.bodies import body_of
+from headrace.server.door import client_of
 from headrace.server.endpoints import Endpoint, Handler
 from headrace.server.errors import error_response
 from headrace.server.metrics import CONTENT_TYPE
@@ -96,7 +97,7 @@ class _Endpoints:
         door = self._answering.door
         if wanted.handler == self.features:  # the desk asks
             return await wanted.handler(request)
-        headers, client = dict(request.headers.raw), _client(request)
+        headers, client = dict(request.headers.raw), client_of(request)
         if wanted.right == "anyone":
             door.check_site(headers)
         else:
@@ -108,8 +109,8 @@ class _Endpoints:
     async def features(self, request: Request) -> Response:
         """Features of some entities, for who did not come by the shortest way."""
         said: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        client = _client(request)
-        body = await request.body()
+        client = client_of(request)
+        body = await body_of(request, self._answering.door.most_body_bytes, "Ask for fewer entities.")
         headers = dict(request.headers.raw)
         self._answering.desk().features(headers, request.url.query, body, client, partial(_say, said))
         return _response(await said)
@@ -126,16 +127,13 @@ class _Endpoints:
 
     async def metrics(self, request: Request) -> Response:
         """For Prometheus."""
-        text = await run_in_threadpool(self._answering.metrics.text)
+        metrics = self._answering.metrics
+        text = await run_in_threadpool(metrics.text, metrics.told())
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
 
 def _response(reply: Reply) -> Response:
     return Response(reply.body, reply.status, dict(reply.headers), reply.media_type)
-
-
-def _client(request: Request) -> Client:
-    return None if request.client is None else (request.client.host, request.client.port)
 
 
 def _say(said: asyncio.Future[Reply], reply: Reply) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,11 @@ class Board:
         """Let others read what this worker has counted."""
         if self.folder is not None:
             fresh = self.folder / f"{self.number}.new"
-            fresh.write_bytes(counted)
-            fresh.replace(self._path(self.number))
+            try:
+                fresh.write_bytes(counted)
+                fresh.replace(self._path(self.number))
+            except OSError as error:  # no room, or somebody tidied up: requests are answered all the same
+                _log.warning("what this worker has counted is not known to the others: %s", error)
 
     def own(self) -> bytes:
         """What a worker in this place wrote last; empty if there was none."""

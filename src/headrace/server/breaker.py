@@ -62,7 +62,9 @@ class Breaker:
 
     def failed(self, error: OnlineStoreError) -> None:
         """A read failed: the store can't be reached, or does not answer in time."""
-        self._in_a_row, self._last = self._in_a_row + 1, error
+        if error is not self._last:  # requests that waited for one connection lose it once
+            self._in_a_row += 1
+        self._last = error
         if self._in_a_row >= FAILURES_IN_A_ROW and not self.is_open:
             self.is_open = True
             self._opened()

@@ -101,8 +101,8 @@ def added(counted: Sequence[Counted], others: Iterable[bytes]) -> dict[str, dict
     total: dict[str, dict[Labels, Any]] = {each.name: dict(each.held) for each in counted}
     for raw in others:
         for name, held in _plain.decode(raw).items():
+            mine = total.setdefault(name, {})
             for labels, value in held:
-                mine = total.setdefault(name, {})
                 mine[labels] = value if labels not in mine else _sum(mine[labels], value)
     return total
 

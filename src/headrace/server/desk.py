@@ -142,6 +142,7 @@ class Ticket:
         self.request_id = self.service = ""
         desk.waiting += 1
 
+    route = ROUTE
     asked: Asked
     at: int
     caller: Caller
@@ -172,7 +173,7 @@ class Ticket:
     def ask(self, headers: Mapping[bytes, bytes], query: str, body: bytes) -> None:
         """Understand what is wanted."""
         form, self.form = forms_of(headers.get(b"content-type", b""), headers.get(b"accept", b""))
-        request = parse_request(body, form, query)
+        request = parse_request(body, form, query, self._desk.options.most_rows)
         self.is_present = request.at is None
         self.at = request.time(self._project.context.clock())
         self.asked = asked = self._project.asked.of(request)
@@ -181,19 +182,29 @@ class Ticket:
         self.columns = asked.columns.parsed(request, self._desk.options.most_rows, form, passes_over=True)
         self.n_rows = next(map(len, self.columns.values()), 1)  # one where a service needs no column
 
+    @property
+    def what(self) -> Look:
+        """What is to be read."""
+        return self._look
+
     def look(self) -> None:
         """Read the store."""
         self._look = self.reader.look(self.columns)
         self.read_began = time.perf_counter()
         self._desk.reads(self._project).start(self, self._look.keys)
 
-    def found(self, values: Sequence[bytes | None]) -> None:
-        """The store has answered."""
+    def found(self, values: Sequence[bytes | None] | None) -> None:
+        """The store has answered; with None, that another look is needed."""
         desk = self._desk
         desk.breaker.succeeded()
+        if self._done is _told:  # too late
+            return
         self.read_seconds = time.perf_counter() - self.read_began
         desk.answering.metrics.store_read(self.read_seconds)
         with self.told():
+            if values is None:
+                self._settle(None)
+                return
             if (kept := desk.stale_of(self.service)) is not None:
                 kept.keep(self._look.keys, values, self._project.context.clock())
             if self._is_long():
@@ -201,16 +212,6 @@ class Ticket:
                 work.add_done_callback(self._settled)
             else:
                 self._settle(self._made(values))
-
-    def answered(self, answer: OnlineAnswer) -> None:
-        """The store has answered somebody who read it for this request."""
-        self._desk.breaker.succeeded()
-        if self._done is _told:
-            return
-        self.read_seconds = time.perf_counter() - self.read_began
-        self._desk.answering.metrics.store_read(self.read_seconds)
-        with self.told():
-            self._settle((answer, self._encoded(answer)))
 
     def failed(self, error: HeadraceError) -> None:
         """Tell why there is no answer; or answer from what was read before, where that is allowed."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from headrace.server.endpoints import Right
 from headrace.server.security.caller import ANONYMOUS, Caller
 from headrace.server.security.guard import Guard
 from headrace.server.security.sites import Sites
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 Headers = Mapping[bytes, bytes]
 Client = tuple[str, int] | None
@@ -64,11 +67,11 @@ class Door:
             self.guard.charge(caller, peer_of(client), n_rows)
 
     def note(
-        self, caller: Caller, client: Client, service: str, views: Sequence[str], n_rows: int, status: int, at_us: int
+        self, caller: Caller, client: Client, service: str, views: Sequence[str], n_rows: int, at_us: int, route: str
     ) -> None:
         """Note who read what; nobody waits for it."""
         if self.guard is not None:
-            self.guard.read(caller, service, views, n_rows, status, at_us, route=ROUTE, peer=peer_of(client))
+            self.guard.read(caller, service, views, n_rows, 200, at_us, route=route, peer=peer_of(client))
 
     def close(self) -> None:
         """Write what is noted."""
@@ -79,6 +82,11 @@ class Door:
 def peer_of(client: Client) -> str:
     """The address that asks; empty for a socket that has none."""
     return client[0] if client else ""
+
+
+def client_of(request: Request) -> Client:
+    """Where a request to the application comes from."""
+    return None if request.client is None else (request.client.host, request.client.port)
 
 
 def _text(headers: Headers, name: bytes) -> str | None:

@@ -9,6 +9,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from headrace.server.arrow_bodies import check_plain, check_size
+from headrace.server.door import MOST_BODY_BYTES
 from headrace.server.errors import RequestError
 from headrace.server.replies import JSON
 from headrace.timeline.packed import STATUSES
@@ -108,24 +110,32 @@ def arrow(shape: Shape, answer: OnlineAnswer, keys: Sequence[str]) -> bytes:
             pl.Series(f"{name}__event_timestamp", times, dtype=pl.Int64).cast(pl.Datetime("us", "UTC")),
         ]
     out = BytesIO()
-    pl.DataFrame(found).write_ipc_stream(out, compat_level=pl.CompatLevel.oldest())
+    try:
+        frame = pl.DataFrame(found)
+    except pl.exceptions.DuplicateError as error:
+        raise RequestError(
+            422, f'two columns of the answer would have one name: {error}. Ask with "full_feature_names": true.'
+        ) from None
+    frame.write_ipc_stream(out, compat_level=pl.CompatLevel.oldest())
     return out.getvalue()
 
 
-def arrow_request(body: bytes, query: str) -> tuple[dict[str, Any], pl.DataFrame]:
+def arrow_request(body: bytes, query: str, most_rows: int) -> tuple[dict[str, Any], pl.DataFrame]:
     """The members of a request that came as Arrow, which are in its URL, and its columns, which are the body.
 
     Raises
     ------
     RequestError
-        With 400, if the body is no Arrow stream.
+        With 400, if the body is no Arrow stream; with 422, if it has more than `most_rows` rows, or holds too much.
     """
     import polars as pl
 
+    check_plain(body)
     try:
         frame = pl.read_ipc_stream(BytesIO(body))
     except (pl.exceptions.PolarsError, OSError, ValueError, pl.exceptions.PanicException) as error:
         raise RequestError(400, f"the body is no Arrow stream: {str(error).splitlines()[0]}.") from None
+    check_size(frame, most_rows, MOST_BODY_BYTES)
     return _members(parse_qs(query, keep_blank_values=True)), frame
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from headrace.server.replies import Reply
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from headrace.server.desk import Desk
 
 FEATURES: Final = b"/get-online-features"
+MOST_HEAD_BYTES: Final = 64 << 10
+"""A head that comes in parts may be that long; the parser itself would take any."""
+_OFFER: Final = (b"connection", b"upgrade", b"http2-settings")
+_TOO_LONG: Final = STATUS_LINE[431] + b"content-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class _Unread:
@@ -37,7 +42,7 @@ class Exchange:
 
     def __init__(self, headers: list[tuple[bytes, bytes]], query: str, *, keep_alive: bool) -> None:
         self.headers, self.query, self.keep_alive = headers, query, keep_alive
-        self.body = b""
+        self.body: bytes | bytearray = b""
         self.response_complete = self.disconnected = False
         self.message_event = _UNREAD
 
@@ -48,13 +53,66 @@ class Front(HttpToolsProtocol):
     desk: Desk
     _always: ClassVar[Any] = None
     _always_text: ClassVar[bytes] = b""
+    _in_head = False
+    _head: Any = None
+    _seen_head: Any = None
+    _head_bytes = 0
+    _unsent_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Read on."""
+        rest = self._fed(data)
+        while rest is not None:
+            rest = self._fed(self._head_without_offer() + rest)
+        if self._in_head:  # most come whole
+            self._check_head(len(data))
+
+    def _fed(self, data: bytes) -> bytes | None:
+        """Parse; the rest where a request offers to go on in another protocol, such as HTTP/2."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            if any(name == b"upgrade" for name, _ in self.headers):
+                return data[offer.args[0] :]
+            self.send_400_response("There is nothing to connect to.")
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
+        return None
+
+    def _head_without_offer(self) -> bytes:
+        """The head again, for a new parser: the one that met the offer would lose the request's body.
+
+        Java's client makes the offer with each first request.
+        """
+        method, url, headers = self.parser.get_method(), self.url, self.headers
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        fields = [b"%b: %b\r\n" % pair for pair in headers if pair[0] not in _OFFER]
+        if any(name == b"connection" and b"close" in value.lower() for name, value in headers):
+            fields.append(b"connection: close\r\n")
+        return b"".join((method, b" ", url, b" HTTP/1.1\r\n", *fields, b"\r\n"))
+
+    def _check_head(self, n_bytes: int) -> None:
+        """Close a connection whose request's head does not end; what came with its first part may be another's."""
+        if self._head is not self.headers:
+            self._head, self._head_bytes = self.headers, 0
+            return
+        self._head_bytes += n_bytes
+        if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+            if self._is_next():
+                self.transport.write(_TOO_LONG)
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         """Begin a request; what only the application needs is made later."""
-        self.url, self.expect_100_continue, self.headers = b"", False, []
+        self.url, self.expect_100_continue, self.headers, self._in_head = b"", False, [], True
 
     def on_headers_complete(self) -> None:
         """Take a request for features; hand others to the application, in their turn."""
+        self._in_head = False
+        if self.parser.should_upgrade():  # the head will be read again
+            return
         path, _, query = self.url.partition(b"?")
         if path != FEATURES or self.expect_100_continue or not self._is_next() or self.parser.get_method() != b"POST":
             self._hand_on()
@@ -65,7 +123,7 @@ class Front(HttpToolsProtocol):
 
     def _hand_on(self) -> None:
         url, headers, expect = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
+        super().on_message_begin()  # of uvicorn
         self.url, self.expect_100_continue = url, expect
         self.headers += headers
         super().on_headers_complete()
@@ -75,17 +133,24 @@ class Front(HttpToolsProtocol):
         exchange: Any = self.cycle
         if type(exchange) is not Exchange:
             super().on_body(body)
+        elif not exchange.body:
+            exchange.body = body
         elif len(exchange.body) <= self.desk.most_body_bytes:
-            exchange.body = exchange.body + body if exchange.body else body
+            if type(exchange.body) is bytes:  # to add to which would copy it each time
+                exchange.body = bytearray(exchange.body)
+            exchange.body += body
 
     def on_message_complete(self) -> None:
         """Ask the desk."""
+        if self.parser.should_upgrade():
+            return
         exchange: Any = self.cycle
         if type(exchange) is not Exchange:
             super().on_message_complete()
             return
-        done = partial(self.answer_with, exchange)
-        self.desk.features(dict(exchange.headers), exchange.query, exchange.body, self.client, done)
+        done, body = partial(self.answer_with, exchange), exchange.body
+        whole = body if type(body) is bytes else bytes(body)
+        self.desk.features(dict(exchange.headers), exchange.query, whole, self.client, done)
 
     def answer_with(self, exchange: Exchange, reply: Reply) -> None:
         """Send the reply, unless the client went."""
@@ -113,6 +178,19 @@ class Front(HttpToolsProtocol):
         else:
             self.server_state.total_requests += 1
             self.flow.resume_reading()
+        if self.flow.write_paused:
+            self.flow.pause_reading()
+
+    def pause_writing(self) -> None:
+        """Take no more requests from a client that does not read its answers: they would pile up here."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def _unset_keepalive_if_required(self) -> None:
         """Let the timer run: to set one for each request costs more than to look once too often."""
@@ -124,10 +202,26 @@ class Front(HttpToolsProtocol):
         if not self._is_next():
             return  # an answer is on its way, and sets the timer again
         if idle_seconds < self.timeout_keep_alive:
-            rest = self.timeout_keep_alive - idle_seconds
-            self.timeout_keep_alive_task = self.loop.call_later(rest, self.timeout_keep_alive_handler)
-            return
-        super().timeout_keep_alive_handler()
+            self._look_again(self.timeout_keep_alive - idle_seconds)
+        elif self._in_head and self._seen_head is not self.headers:  # one has begun to come: it has as long again
+            self._seen_head = self.headers
+            self._look_again(self.timeout_keep_alive)
+        elif (unsent := self.transport.get_write_buffer_size()) and unsent != self._unsent_bytes:
+            self._unsent_bytes = unsent  # it reads, slowly
+            self._look_again(self.timeout_keep_alive)
+        elif unsent:
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _look_again(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def connection_made(self, transport: Any) -> None:
+        """Whoever connects is to ask something soon."""
+        super().connection_made(transport)
+        self._answered_at = self.loop.time()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is to be looked at any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import repeat
 from operator import is_
@@ -77,6 +77,8 @@ class Metrics:
         )  # fmt: skip
         self.others: Callable[[], Iterable[bytes]] = list
         """What other workers of the same server counted."""
+        self.tell: Callable[[bytes], None] | None = None
+        """Tells them what is counted here."""
         self._heads, self._clock = heads, clock
 
     _busy: Busy | None
@@ -143,14 +145,27 @@ class Metrics:
         if raw:
             restore(self.counted, raw)
 
-    def text(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+    def told(self) -> bytes:
+        """What was counted so far, once other workers know it too: who is scraped next must not say less."""
+        raw = self.pack()
+        if self.tell is not None:
+            self.tell(raw)
+        return raw
+
+    def text(self, own: bytes | None = None) -> bytes:
+        """All metrics in Prometheus' text format.
+
+        Parameters
+        ----------
+        own : bytes, optional
+            What this worker counted, as of `told`; what it has counted now without.
+        """
         registry = CollectorRegistry()
-        registry.register(_Collected(self._families))
+        registry.register(_Collected(partial(self._families, self.pack() if own is None else own)))
         return generate_latest(registry)
 
-    def _families(self) -> Iterator[Metric]:
-        total = added(self.counted, self.others())
+    def _families(self, own: bytes) -> Iterator[Metric]:
+        total = added((), [own, *self.others()])
         yield from (each.family(total[each.name]) for each in self.counted)
         yield InfoMetricFamily("headrace_build", "The version of headrace.", {"version": version("headrace")})
         if self._busy is not None:

@@ -7,20 +7,54 @@ import time
 from collections.abc import Mapping
 from itertools import count
 from secrets import token_hex
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from headrace.platform.served_log import ServedLog
 from headrace.platform.served_log_entry import ServedEntry
-from headrace.server.door import ROUTE
+from headrace.server.door import ROUTE, Client
 from headrace.server.tracing import StoreRead, Tracer, tracer_of
 
 if TYPE_CHECKING:
     from headrace.platform.context import Context
     from headrace.platform.online_answer import OnlineAnswer
     from headrace.server.answering import Answering
+    from headrace.server.asked import Asked
     from headrace.server.desk import Ticket
+    from headrace.server.security.caller import Caller
 
 _LONGEST_ID: Final = 128
+
+
+class Read(NamedTuple):
+    """A request that read features: what is noted of it.
+
+    Parameters
+    ----------
+    asked : Asked
+        The service, or the features.
+    caller, client : Caller, (str, int)
+        Who asked, and from where.
+    service : str
+        Its name.
+    n_rows : int
+        How many entities.
+    request_id : str
+        The request's; empty for none.
+    is_stale, is_present : bool
+        Whether it was answered from records that were read before, and whether it is of its own time.
+    route : str
+        The path.
+    """
+
+    asked: Asked
+    caller: Caller
+    client: Client
+    service: str
+    n_rows: int
+    request_id: str
+    is_stale: bool = False
+    is_present: bool = True
+    route: str = ROUTE
 
 
 class Notes:
@@ -40,7 +74,7 @@ class Notes:
         self._prefix, self._next = token_hex(8), count()
 
     @classmethod
-    def of(cls, context: Context, share: float) -> Notes:
+    def of(cls, context: Context, share: float, keep_days: int | None = None) -> Notes:
         """As the settings and the environment say.
 
         Parameters
@@ -49,13 +83,15 @@ class Notes:
             The project, whose lake keeps the log.
         share : float
             The share of answers that are kept; 0 for none.
+        keep_days : int, optional
+            For how many days besides today; for ever by default.
 
         Raises
         ------
         SettingsError
             If traces are wanted and can't be sent.
         """
-        log = ServedLog.open(context, share) if share else None
+        log = ServedLog.open(context, share, keep_days=keep_days) if share else None
         return cls(log, tracer_of(os.environ))
 
     def request_id(self, headers: Mapping[bytes, bytes]) -> str:
@@ -65,18 +101,18 @@ class Notes:
             return given[:_LONGEST_ID].decode("latin-1")
         return f"{self._prefix}-{next(self._next):x}" if self._log is not None else ""
 
-    def served(self, answering: Answering, ticket: Ticket, answer: OnlineAnswer) -> None:
+    def served(self, answering: Answering, read: Ticket | Read, answer: OnlineAnswer) -> None:
         """Note an answer that was sent."""
-        asked = ticket.asked
+        asked = read.asked
         answering.door.note(
-            ticket.caller, ticket.client, ticket.service, asked.distinct_views, ticket.n_rows, 200, answer.at
+            read.caller, read.client, read.service, asked.distinct_views, read.n_rows, answer.at, read.route
         )
         answering.metrics.values(asked.views, answer.statuses, answer.time_columns, answer.at)
         if self._log is not None:
             self._log.offer(ServedEntry(
-                service=asked.reader.service, answer=answer, request_id=ticket.request_id,
-                answered_us=time.time_ns() // 1_000, caller=ticket.caller.name, is_stale=ticket.is_stale,
-                is_present=ticket.is_present,
+                service=asked.reader.service, answer=answer, request_id=read.request_id,
+                answered_us=time.time_ns() // 1_000, caller=read.caller.name, is_stale=read.is_stale,
+                is_present=read.is_present,
             ))  # fmt: skip
 
     def told(self, ticket: Ticket, status: int, elapsed_seconds: float, store: str) -> None:

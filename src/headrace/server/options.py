@@ -31,6 +31,8 @@ class ServeOptions:
         How long the online store may take to answer a request.
     log : float
         The share of requests whose answers are kept in the lake: 0 for none, 1 for all.
+    log_keep_days : int, optional
+        For how many days besides today they are kept; for ever by default.
     watch : bool
         Whether definitions are loaded again when the project's files change; a SIGHUP does it in any case.
     stale_if_error : mapping of str to str
@@ -43,6 +45,7 @@ class ServeOptions:
     most_waiting: _Whole = 1_000
     store_seconds: _Seconds = 0.5
     log: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    log_keep_days: _Whole | None = None
     watch: bool = False
     stale_if_error: Mapping[str, str] = field(default_factory=dict)
 
@@ -55,7 +58,9 @@ class ServeOptions:
 NAMES: Final = tuple(each.name for each in fields(ServeOptions))
 
 
-def serve_options(table: Mapping[str, object], place: str, given: Mapping[str, Any]) -> ServeOptions:
+def serve_options(
+    table: Mapping[str, object], place: str, given: Mapping[str, Any], environment: Mapping[str, str]
+) -> ServeOptions:
     """Read the settings; others of the table are passed over.
 
     Parameters
@@ -65,7 +70,9 @@ def serve_options(table: Mapping[str, object], place: str, given: Mapping[str, A
     place : str
         The project's file, for messages.
     given : mapping
-        What the command line says, which counts more.
+        What the command line says, which counts most.
+    environment : mapping of str to str
+        ``HEADRACE_SERVE_WORKERS`` and the like count more than the file.
 
     Raises
     ------
@@ -75,14 +82,21 @@ def serve_options(table: Mapping[str, object], place: str, given: Mapping[str, A
     hints = get_type_hints(ServeOptions, include_extras=True)
     values: dict[str, Any] = {}
     for name in NAMES:
-        try:
-            if name in table:
-                values[name] = msgspec.convert(table[name], hints[name])
-        except msgspec.ValidationError as error:
-            raise SettingsError(f"{place}, [serve]: {name}: {error}.") from None
+        variable = f"HEADRACE_SERVE_{name.upper()}"
+        if name != "stale_if_error" and variable in environment:
+            values[name] = _value(variable, environment[variable], hints[name], strict=False)
+        elif name in table:
+            values[name] = _value(f"{place}, [serve]: {name}", table[name], hints[name], strict=True)
     options = ServeOptions(**{**values, **given})
     try:
         _ = options.stale_if_error_us
     except (TimeError, ValueError) as error:
         raise SettingsError(f"{place}, [serve.stale_if_error]: {error}") from None
     return options
+
+
+def _value(where: str, value: object, hint: Any, *, strict: bool) -> Any:
+    try:
+        return msgspec.convert(value, hint, strict=strict)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{where}: {error}.") from None

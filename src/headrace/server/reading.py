@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from headrace.errors import HeadraceError, OnlineStoreError
 from headrace.timeline.packed_types import CorruptRecordError
 
 if TYPE_CHECKING:
     from headrace.online.base import OnlineStore
-    from headrace.platform.online import Columns, OnlineReader
-    from headrace.platform.online_answer import OnlineAnswer
+    from headrace.platform.online import Look, OnlineReader
 
 THREADS: Final = 16
 
@@ -30,18 +30,11 @@ class Asking(Protocol):
         """What reads it."""
 
     @property
-    def columns(self) -> Columns:
-        """Whose features are wanted."""
+    def what(self) -> Look:
+        """What is to be read."""
 
-    @property
-    def at(self) -> int:
-        """At what time, in microseconds UTC."""
-
-    def found(self, values: Sequence[bytes | None]) -> None:
-        """The values of its look's keys: it asks again or answers."""
-
-    def answered(self, answer: OnlineAnswer) -> None:
-        """What the store says."""
+    def found(self, values: Sequence[bytes | None] | None) -> None:
+        """The values of its look's keys, or None where another look is needed: it asks again or answers."""
 
     def failed(self, error: HeadraceError) -> None:
         """Why there is no answer."""
@@ -127,23 +120,27 @@ class Threaded:
 
     def start(self, asking: Asking, keys: Sequence[bytes]) -> None:
         """Read in a thread; who waits for too long is told so, and a thread that has begun goes on."""
-        future = self._threads.submit(asking.reader.read, asking.columns, asking.at)
+        future = self._threads.submit(asking.reader.fetched, asking.what)
         late = self._loop.call_later(self._answer_seconds, _too_late, asking, future, self._store.location)
-        future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(_over, asking, done, late))
+        future.add_done_callback(lambda done: self._tell(_over, asking, done, late))
 
     def probe(self, done: Callable[[OnlineStoreError | None], None]) -> None:
         """Read a key that may be there or not."""
 
         def over(future: Future[list[bytes | None]]) -> None:
-            error = future.exception()
-            told = error if isinstance(error, OnlineStoreError) else None
-            self._loop.call_soon_threadsafe(done, told)
+            error = None if future.cancelled() else future.exception()
+            self._tell(done, error if isinstance(error, OnlineStoreError) else None)
 
         self._threads.submit(self._store.get_many, [b"h"]).add_done_callback(over)
 
     async def aclose(self) -> None:
         """Threads end with what they are reading."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _tell(self, told: Callable[..., None], *what: Any) -> None:
+        """Hand over to the loop, in whichever thread; a store that answers after the loop has ended tells nobody."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(told, *what)
 
 
 def reads_of(store: OnlineStore, answer_seconds: float) -> Reads:
@@ -166,18 +163,18 @@ def is_outage(error: HeadraceError) -> bool:
     return isinstance(error, OnlineStoreError) and not isinstance(error.__cause__, CorruptRecordError)
 
 
-def _too_late(asking: Asking, future: Future[OnlineAnswer], location: str) -> None:
+def _too_late(asking: Asking, future: Future[list[bytes | None] | None], location: str) -> None:
     future.cancel()  # where no thread has begun with it, none needs to
     asking.failed(OnlineStoreError(f"Can't read the online store {location}: it does not answer in time."))
 
 
-def _over(asking: Asking, done: Future[OnlineAnswer], late: asyncio.TimerHandle) -> None:
+def _over(asking: Asking, done: Future[list[bytes | None] | None], late: asyncio.TimerHandle) -> None:
     late.cancel()
     if done.cancelled():  # who waited was told that it takes too long
         return
     error = done.exception()
     if error is None:
-        asking.answered(done.result())
+        asking.found(done.result())
     elif isinstance(error, HeadraceError):
         asking.failed(error)
     else:

@@ -50,7 +50,10 @@ class Reloader:
         """Load definitions again if a file has changed."""
         if not self._is_watching:
             return
-        found = _state(self._root)
+        try:
+            found = _state(self._root)
+        except OSError:  # a file went while it was looked at, as editors do it: there is another look in a second
+            return
         if found != self._seen:
             self._seen = found
             self.now()
@@ -60,8 +63,9 @@ class Reloader:
             self._again = False
             try:
                 platform = await asyncio.to_thread(Platform.open, self._root, clock=self._answering.context.clock)
-            except HeadraceError as error:
-                _log.error("definitions were not loaded again, the old ones stay in force: %s", error)
+            except (HeadraceError, OSError, SystemExit) as error:  # the last: a module that calls sys.exit()
+                told = f"sys.exit({error})" if isinstance(error, SystemExit) else error
+                _log.error("definitions were not loaded again, the old ones stay in force: %s", told)
             else:
                 self._answering.replace(platform)
                 _log.warning("definitions were loaded again")

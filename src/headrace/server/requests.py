@@ -90,7 +90,7 @@ _DECODERS: Final[dict[str, _Decoders]] = {
 _NAMES: Final = {"json": "JSON", "msgpack": "MessagePack", "arrow": "Arrow"}
 
 
-def parse_request(body: bytes, form: Form = "json", query: str = "") -> FeatureRequest:
+def parse_request(body: bytes, form: Form = "json", query: str = "", most_rows: int = 10_000) -> FeatureRequest:
     """Read a body; the columns are read later, when their types are known.
 
     Parameters
@@ -101,6 +101,8 @@ def parse_request(body: bytes, form: Form = "json", query: str = "") -> FeatureR
         Its format. Arrow holds the columns alone.
     query : str
         The URL's, where the other members of an Arrow request are.
+    most_rows : int
+        How many rows Arrow may have, looked at before they are made values of; of others it is looked at later.
 
     Raises
     ------
@@ -108,7 +110,7 @@ def parse_request(body: bytes, form: Form = "json", query: str = "") -> FeatureR
         With 400 for what is not of its format, 422 for what is no request.
     """
     if form == "arrow":
-        return _of_arrow(body, query)
+        return _of_arrow(body, query, most_rows)
     try:
         request = _decoded(body, _DECODERS[form])
     except msgspec.ValidationError as error:
@@ -118,10 +120,13 @@ def parse_request(body: bytes, form: Form = "json", query: str = "") -> FeatureR
     return _checked(request)
 
 
-def _of_arrow(body: bytes, query: str) -> FeatureRequest:
+def _of_arrow(body: bytes, query: str, most_rows: int) -> FeatureRequest:
     """Its columns go on as MessagePack, so that their types are checked as those of all requests are."""
-    members, frame = arrow_request(body, query)
-    columns = {name: msgspec.msgpack.encode(values) for name, values in frame.to_dict(as_series=False).items()}
+    members, frame = arrow_request(body, query, most_rows)
+    try:
+        columns = {name: msgspec.msgpack.encode(values) for name, values in frame.to_dict(as_series=False).items()}
+    except (OverflowError, TypeError) as error:
+        raise RequestError(422, f"entities: a value is of no type that columns have: {error}.") from None
     try:
         request = msgspec.convert({**members, "entities": {}}, FeatureRequest)
     except msgspec.ValidationError as error:

@@ -113,14 +113,14 @@ class Shape:
             )
             for place in self.places_in(answer)
         ]
-        metadata = {"feature_names": self.names, "at": _time(answer.at), "views": views_plain(answer.heads.values())}
+        metadata = {"feature_names": self.names, "at": _time(answer.at), "views": views_plain(answer.heads)}
         return Response(metadata | self._failures(answer), results)
 
     def _metadata(self, answer: OnlineAnswer) -> bytes:
         heads = [*answer.heads.values()]
         known, text = self._heads
         if len(known) != len(heads) or not all(map(is_, known, heads)):
-            text = _encode(views_plain(heads))
+            text = _encode(views_plain(answer.heads))
             self._heads = heads, text
         failures = b',"failures":' + _encode(self._failures(answer)["failures"]) if answer.failures else b""
         return _encode(_time(answer.at)) + b',"views":' + text + failures
@@ -139,22 +139,22 @@ class Shape:
         return self._places[1]
 
 
-def views_plain(heads: Any) -> dict[str, Any]:
+def views_plain(heads: Mapping[str, Head]) -> dict[str, Any]:
     """What an answer says of the views that it was read from.
 
     Parameters
     ----------
-    heads : iterable of Head
-        What is served of each.
+    heads : mapping of str to Head
+        What is served of each, by its name.
     """
     return {
-        head.view: {
+        view: {
             "version": head.number,
             "frontier": _time(head.frontier),
             "written_at": _time(head.written_at),
             "stream": head.stream or None,
         }
-        for head in heads
+        for view, head in heads.items()
     }
 
 

@@ -67,7 +67,7 @@ class Setup:
         table, place = context.settings.serve, str(context.root / FILE_NAME)
         ours = {name: value for name, value in given.items() if name in NAMES}
         others = {name: value for name, value in given.items() if name not in NAMES}
-        options = serve_options(table, place, ours)
+        options = serve_options(table, place, ours, os.environ)
         for service in options.stale_if_error:
             if service not in context.definitions.services:
                 services = context.definitions.services
@@ -84,7 +84,7 @@ class Setup:
 
     def notes(self) -> Notes:
         """What is noted of answers."""
-        return Notes.of(self.platform.context, self.options.log)
+        return Notes.of(self.platform.context, self.options.log, self.options.log_keep_days)
 
     def certificate(self) -> Certificate | None:
         """The certificate, where there is one."""

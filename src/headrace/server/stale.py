@@ -12,6 +12,7 @@ from headrace.platform.online_answer import OnlineAnswer
 from headrace.timeline.packed import PRESENT, STALE
 
 MOST_RECORDS: Final = 200_000
+MOST_BYTES: Final = 256 << 20
 
 
 class StaleRecords:
@@ -26,14 +27,17 @@ class StaleRecords:
     def __init__(self, most_age_us: int) -> None:
         self._most_age_us = most_age_us
         self._read: OrderedDict[bytes, tuple[int, bytes | None]] = OrderedDict()
+        self._n_bytes = 0
 
     def keep(self, keys: Sequence[bytes], found: Sequence[bytes | None], now: int) -> None:
         """Remember what was read."""
         for key, value in zip(keys, found, strict=True):
-            self._read[key] = now, value
-            self._read.move_to_end(key)
-        while len(self._read) > MOST_RECORDS:
-            self._read.popitem(last=False)
+            _, before = self._read.pop(key, (0, None))
+            self._read[key] = now, value  # the newest are last
+            self._n_bytes += len(value or b"") - len(before or b"")
+        while len(self._read) > MOST_RECORDS or self._n_bytes > MOST_BYTES:
+            _, (_, oldest) = self._read.popitem(last=False)
+            self._n_bytes -= len(oldest or b"")
 
     def found(self, keys: Sequence[bytes], now: int) -> list[bytes | None] | None:
         """What was read of some keys; None unless all were read lately."""

@@ -28,8 +28,10 @@ MOST_TRACED: Final = 1_000
 """Of so many entities at most, the steps are looked up."""
 
 
-def features(context: Context, name: str, request: FeaturesRequest, most_rows: int) -> FeaturesAnswer:
-    """The answer of ``POST /v1/features/{service}``.
+def features(
+    context: Context, name: str, request: FeaturesRequest, most_rows: int
+) -> tuple[FeaturesAnswer, OnlineAnswer]:
+    """The answer of ``POST /v1/features/{service}``, and what was read for it.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ def features(context: Context, name: str, request: FeaturesRequest, most_rows: i
     answer = reader.read(columns, at) if found is None else found.answer
     time = utc(at)
     assert time is not None
-    return FeaturesAnswer(name, time, served(answer.heads, now), wanted, _columns(answer, wanted, found))
+    return FeaturesAnswer(name, time, served(answer.heads, now), wanted, _columns(answer, wanted, found)), answer
 
 
 def entity_columns(service: FeatureService, request: EntitiesRequest, most_rows: int) -> dict[str, list[Any]]:

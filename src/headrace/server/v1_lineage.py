@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from headrace.definitions.transforms import OnDemand
     from headrace.definitions.views import Selection
     from headrace.platform.context import Context
+    from headrace.platform.online_answer import OnlineAnswer
 
 MOST_ENTITIES: Final = 100
 """Each is looked for in the lake."""
 
 
-def lineage(context: Context, name: str, request: EntitiesRequest) -> LineageAnswer:
-    """The answer of ``POST /v1/lineage/{service}``.
+def lineage(context: Context, name: str, request: EntitiesRequest) -> tuple[LineageAnswer, OnlineAnswer]:
+    """The answer of ``POST /v1/lineage/{service}``, and what was read for it.
 
     Parameters
     ----------
@@ -58,7 +59,8 @@ def lineage(context: Context, name: str, request: EntitiesRequest) -> LineageAns
     telling = _Telling(found, _origins(context, found, wanted, columns), columns, service.on_demand)
     time = utc(at)
     assert time is not None
-    return LineageAnswer(name, time, served(found.answer.heads, now), [telling.entity(row, wanted) for row in range(n)])
+    entities = [telling.entity(row, wanted) for row in range(n)]
+    return LineageAnswer(name, time, served(found.answer.heads, now), entities), found.answer
 
 
 def _origins(
@@ -68,7 +70,7 @@ def _origins(
     read = {chosen.name: chosen for column in wanted if (chosen := found.selection(column)) is not None}
     heads, at = found.answer.heads, found.answer.at
     return {
-        name: newest_rows(context, chosen, heads[chosen.view.name], columns, found.steps[name], at)
+        name: newest_rows(context, chosen, heads[chosen.reference], columns, found.steps[name], at)
         for name, chosen in read.items()
     }
 
@@ -100,7 +102,7 @@ class _Telling:
             return self._computed(name, value, status)
         step, origin = self._found.step(name, row), self._origins[chosen.name][row]
         return ValueLineage(
-            name, value, status, chosen.view.name, self._answer.heads[chosen.view.name].number,
+            name, value, status, chosen.view.name, self._answer.heads[chosen.reference].number,
             chosen.view.source.name, utc(None if step is None else step.valid_from),
             utc(None if step is None else step.event_time),
             *((None, origin) if isinstance(origin, str) else (row_origin(chosen, origin), None)),

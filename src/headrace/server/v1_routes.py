@@ -10,9 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from headrace.server import v1_catalogue
+from headrace.server.door import client_of
 from headrace.server.endpoints import Endpoint, Handler
 from headrace.server.errors import RequestError
+from headrace.server.notes import Read
 from headrace.server.replies import JSON
+from headrace.server.requests import FeatureRequest
 from headrace.server.v1_answers import features
 from headrace.server.v1_forms import EntitiesRequest, FeaturesRequest, read
 from headrace.server.v1_lineage import lineage
@@ -21,10 +24,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from headrace.platform.context import Context
+    from headrace.platform.online_answer import OnlineAnswer
     from headrace.server.answering import Answering
+    from headrace.server.asked import Asked
 
-Answer = Callable[["Context", str, bytes], Any]
-"""From the project, the path's name and the body to what is answered."""
+Answer = Callable[["Context", str, bytes], "tuple[Any, OnlineAnswer | None]"]
+"""From the project, the path's name and the body to what is answered, and the values that were read for it."""
 _features: Final = msgspec.json.Decoder(FeaturesRequest)
 _entities: Final = msgspec.json.Decoder(EntitiesRequest)
 
@@ -38,18 +43,18 @@ def endpoints(answering: Answering) -> list[Endpoint]:
         What answers for one project.
     """
 
-    def values(context: Context, name: str, body: bytes) -> Any:
+    def values(context: Context, name: str, body: bytes) -> tuple[Any, OnlineAnswer]:
         return features(context, name, read(_features, body), answering.options.most_rows)
 
-    def traced(context: Context, name: str, body: bytes) -> Any:
+    def traced(context: Context, name: str, body: bytes) -> tuple[Any, OnlineAnswer]:
         return lineage(context, name, read(_entities, body))
 
     answers: list[tuple[Literal["GET", "POST"], str, Answer]] = [
         ("POST", "/v1/features/{service}", values),
         ("POST", "/v1/lineage/{service}", traced),
-        ("GET", "/v1/services", lambda context, _, __: v1_catalogue.services(context)),
-        ("GET", "/v1/services/{service}", lambda context, name, _: v1_catalogue.service(context, name)),
-        ("GET", "/v1/views/{view}/versions", lambda context, name, _: v1_catalogue.versions(context, name)),
+        ("GET", "/v1/services", lambda context, _, __: (v1_catalogue.services(context), None)),
+        ("GET", "/v1/services/{service}", lambda context, name, _: (v1_catalogue.service(context, name), None)),
+        ("GET", "/v1/views/{view}/versions", lambda context, name, _: (v1_catalogue.versions(context, name), None)),
     ]
     return [Endpoint(method, path, _handler(answering, answer), "read") for method, path, answer in answers]
 
@@ -60,10 +65,23 @@ def _handler(answering: Answering, answer: Answer) -> Handler:
             answering.desk().breaker.check()  # a store that does not answer would hold a thread for each who asks
         body = await _body(request, answering.door.most_body_bytes)
         name = next(iter(request.path_params.values()), "")
-        # Of the project as it is now: definitions may be replaced between two requests.
-        return Response(await run_in_threadpool(_encoded, answer, answering.context, name, body), media_type=JSON)
+        project = answering.project  # as it is now: definitions may be replaced between two requests
+        text, found = await run_in_threadpool(_encoded, answer, project.context, name, body)
+        if found is not None:
+            asked = project.asked.of(FeatureRequest(feature_service=name))
+            _note(answering, request, asked, found)
+        return Response(text, media_type=JSON)
 
     return handler
+
+
+def _note(answering: Answering, request: Request, asked: Asked, answer: OnlineAnswer) -> None:
+    """Charge the caller, and note who read what, as of requests that came by the shortest way."""
+    caller, client = request.state.caller, client_of(request)
+    answering.door.charge(caller, client, len(answer.rows))
+    request_id = answering.notes.request_id(dict(request.headers.raw))
+    read = Read(asked, caller, client, asked.name, len(answer.rows), request_id, route=request.url.path)
+    answering.notes.served(answering, read, answer)
 
 
 async def _body(request: Request, most_bytes: int) -> bytes:
@@ -77,5 +95,6 @@ async def _body(request: Request, most_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def _encoded(answer: Answer, context: Context, name: str, body: bytes) -> bytes:
-    return msgspec.json.encode(answer(context, name, body))
+def _encoded(answer: Answer, context: Context, name: str, body: bytes) -> tuple[bytes, OnlineAnswer | None]:
+    told, found = answer(context, name, body)
+    return msgspec.json.encode(told), found

@@ -47,7 +47,7 @@ def work(
     """
     with Answering(setup.platform, setup.options, setup.door(), setup.notes()) as answering:
         answering.metrics.restore(board.own())
-        answering.metrics.others = board.others
+        answering.metrics.others, answering.metrics.tell = board.others, board.write
         config = uvicorn.Config(
             application(answering, all_endpoints(answering)), log_config=None, access_log=False, server_header=False,
             lifespan="off", ws="none", proxy_headers=False, timeout_graceful_shutdown=_GRACE_SECONDS,
@@ -99,7 +99,7 @@ class _Server(uvicorn.Server):
         """Answer what is under way, then let go of the store."""
         await super().shutdown(sockets)
         await self._answering.desk().aclose()
-        self._board.write(self._answering.metrics.pack())
+        self._answering.metrics.told()
 
     def leave(self, number: int, frame: FrameType | None) -> None:
         """End the process in good order."""
@@ -107,12 +107,12 @@ class _Server(uvicorn.Server):
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         """Once a second: tell other workers what was counted, and look whether files have changed."""
+        loop.call_later(_BEAT_SECONDS, self._beat, loop)  # first, as it goes on whatever happens here
         self._answering.notes.count(self._answering)
-        self._board.write(self._answering.metrics.pack())
+        self._answering.metrics.told()
         self._reloader.look()
         if self._certificate is not None:
             self._certificate.look()
-        loop.call_later(_BEAT_SECONDS, self._beat, loop)
 
     def _orphaned(self) -> None:
         """The parent has ended: nobody would restart or stop this process."""

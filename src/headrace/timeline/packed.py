@@ -241,7 +241,7 @@ class Reader:
             if (
                 record is not None
                 and len(record) == size
-                and (record[:_BODY] in starts or self._is_plain(record, head))
+                and (record[:_BODY] in starts or self._is_plain(record, head, starts))
             ):
                 row = unpack(record, _BODY)  # flags, number of steps, valid_from, event_time, nulls, values
                 event_time = row[3]
@@ -264,11 +264,12 @@ class Reader:
             self._plain_starts = head, starts
         return starts
 
-    def _is_plain(self, record: bytes, head: tuple[int, int]) -> bool:
+    def _is_plain(self, record: bytes, head: tuple[int, int], starts: set[bytes]) -> bool:
+        """Whether it begins so; noted in the head's own set, as another thread may be reading by another head."""
         _, _, expires_at, n_layers, generation, epoch, kind, length = FIRST_LAYER.unpack_from(record)
         is_plain = n_layers == 1 and kind == STEPS and length == len(record) - _BODY and (generation, epoch) <= head
         if is_plain and not expires_at:
-            self._plain_starts[1].add(record[:_BODY])
+            starts.add(record[:_BODY])
             return True
         return False
 
