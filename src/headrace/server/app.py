@@ -20,13 +20,14 @@ from starlette.routing import Route
 from headrace.errors import HeadraceError
 from headrace.server.bodies import body_of
 from headrace.server.door import client_of
-from headrace.server.endpoints import Endpoint, Handler
+from headrace.server.endpoints import SERVICES, Endpoint, Handler
 from headrace.server.errors import error_response
 from headrace.server.metrics import CONTENT_TYPE
 from headrace.server.replies import Reply, refusal
 
 if TYPE_CHECKING:
     from headrace.server.answering import Answering
+    from headrace.server.security.caller import Caller
 
 _CLIENT_WENT: Final = 499
 """As others count it; nobody reads the answer."""
@@ -102,7 +103,7 @@ class _Endpoints:
             door.check_site(headers)
         else:
             caller = door.enter(headers, client)
-            door.allow(caller, wanted.right, request.path_params.get("service"), client)
+            door.allow(caller, wanted.right, _service_of(request, caller), client)
             request.state.caller = caller
         return await wanted.handler(request)
 
@@ -130,6 +131,14 @@ class _Endpoints:
         metrics = self._answering.metrics
         text = await run_in_threadpool(metrics.text, metrics.told())
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
+
+
+def _service_of(request: Request, caller: Caller) -> str | None:
+    """The service that a path names; for the list of all, one that the caller may read, as it is told those alone."""
+    if request.url.path == SERVICES and caller.services:
+        return min(caller.services)
+    name: str | None = request.path_params.get("service")
+    return name
 
 
 def _response(reply: Reply) -> Response:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+SERVICES: Final = "/v1/services"
+"""The list of services: who may read some alone is told those."""
 Handler = Callable[[Request], Awaitable[Response]]
 Right = Literal["read", "push", "materialize", "admin", "anyone"]
 """What a caller must be allowed: to read features, push rows, materialize, see what is going on; or nothing."""

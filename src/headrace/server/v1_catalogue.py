@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -158,9 +158,10 @@ def heads_or_none(context: Context, services: Sequence[FeatureService]) -> dict[
         return {}
 
 
-def services(context: Context) -> Services:
-    """All services, by name."""
-    found = sorted(context.definitions.services.values(), key=lambda service: service.name)
+def services(context: Context, only: Collection[str] | None = None) -> Services:
+    """All services, by name; or those of some names, which a caller may read."""
+    every = sorted(context.definitions.services.values(), key=lambda service: service.name)
+    found = every if only is None else [service for service in every if service.name in only]
     return Services([_short(each) for each in found])
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from headrace.server import v1_catalogue
 from headrace.server.door import client_of
-from headrace.server.endpoints import Endpoint, Handler
+from headrace.server.endpoints import SERVICES, Endpoint, Handler
 from headrace.server.errors import RequestError
 from headrace.server.notes import Read
 from headrace.server.replies import JSON
@@ -52,11 +52,16 @@ def endpoints(answering: Answering) -> list[Endpoint]:
     answers: list[tuple[Literal["GET", "POST"], str, Answer]] = [
         ("POST", "/v1/features/{service}", values),
         ("POST", "/v1/lineage/{service}", traced),
-        ("GET", "/v1/services", lambda context, _, __: (v1_catalogue.services(context), None)),
         ("GET", "/v1/services/{service}", lambda context, name, _: (v1_catalogue.service(context, name), None)),
         ("GET", "/v1/views/{view}/versions", lambda context, name, _: (v1_catalogue.versions(context, name), None)),
     ]
-    return [Endpoint(method, path, _handler(answering, answer), "read") for method, path, answer in answers]
+
+    async def services(request: Request) -> Response:
+        own = request.state.caller.services  # who may read some alone is told those
+        return Response(msgspec.json.encode(v1_catalogue.services(answering.context, own)), media_type=JSON)
+
+    every = [Endpoint(method, path, _handler(answering, answer), "read") for method, path, answer in answers]
+    return [*every, Endpoint("GET", SERVICES, services, "read")]
 
 
 def _handler(answering: Answering, answer: Answer) -> Handler:
