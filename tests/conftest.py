@@ -27,6 +27,10 @@ settings.register_profile("bench", max_examples=1000, deadline=None, print_blob=
 settings.load_profile(os.environ.get("HEADRACE_HYPOTHESIS_PROFILE", "quick"))
 
 
+collect_ignore = ["integration/feast_client_child.py", "integration/feast_repository_child.py"]
+"""Programs for Feast's own environment: nothing of theirs can be imported here."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave what takes long to ``.ci/run``."""
     if os.environ.get("HEADRACE_REQUIRE_SERVICES") == "1":

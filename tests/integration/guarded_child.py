@@ -77,6 +77,7 @@ def main(root: Path) -> None:
     config.ssl = tls_of(settings, root)
     server = uvicorn.Server(config)
     listener = config.bind_socket()
+    listener.listen()  # who connects before the server accepts waits, and is not refused
     print(listener.getsockname()[1], flush=True)
     _log.info("%r serves with %r", guard, settings)
     try:

@@ -175,6 +175,7 @@ def test_what_can_not_be_read_is_shown(context: Context, browse: Browse) -> None
     folder = status_folder(context, "gps")
     folder.mkdir(parents=True)
     (folder / "status-0.json").write_text("{")
+    time.sleep(1.2)  # a sample that was taken before is shown for a second
     drawn = browse(0, "--dump-dom")
     assert "The streams' status can't be read source 'gps': what its stream says of itself in" in drawn.text
     assert "no answer" in drawn.text
