@@ -10,9 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from headrace.server import v1_catalogue
+from headrace.server.bodies import body_of
 from headrace.server.door import client_of
 from headrace.server.endpoints import SERVICES, Endpoint, Handler
-from headrace.server.errors import RequestError
 from headrace.server.notes import Read
 from headrace.server.replies import JSON
 from headrace.server.requests import FeatureRequest
@@ -68,7 +68,7 @@ def _handler(answering: Answering, answer: Answer) -> Handler:
     async def handler(request: Request) -> Response:
         if request.method == "POST":
             answering.desk().breaker.check()  # a store that does not answer would hold a thread for each who asks
-        body = await _body(request, answering.door.most_body_bytes)
+        body = await body_of(request, answering.door.most_body_bytes, "Ask for fewer entities.")
         name = next(iter(request.path_params.values()), "")
         project = answering.project  # as it is now: definitions may be replaced between two requests
         text, found = await run_in_threadpool(_encoded, answer, project.context, name, body)
@@ -87,17 +87,6 @@ def _note(answering: Answering, request: Request, asked: Asked, answer: OnlineAn
     request_id = answering.notes.request_id(dict(request.headers.raw))
     read = Read(asked, caller, client, asked.name, len(answer.rows), request_id, route=request.url.path)
     answering.notes.served(answering, read, answer)
-
-
-async def _body(request: Request, most_bytes: int) -> bytes:
-    """What was sent, of which no more is kept than is allowed."""
-    parts, n_bytes = [], 0
-    async for part in request.stream():
-        n_bytes += len(part)
-        if n_bytes > most_bytes:
-            raise RequestError(413, f"the body is longer than {most_bytes:,} bytes. Ask for fewer entities.")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _encoded(answer: Answer, context: Context, name: str, body: bytes) -> tuple[bytes, OnlineAnswer | None]:
