@@ -270,3 +270,14 @@ def test_versions_of_a_view(server: Serving, made: tuple[Platform, int]) -> None
 
 def test_requests_are_read_as_strictly_as_they_are_described() -> None:
     assert set(FeaturesRequest.__struct_fields__) == {"entities", "at", "features", "lineage"}
+
+
+def test_what_is_read_here_is_in_the_log_and_another_time_is_no_clock_that_is_wrong(tmp_path: Path) -> None:
+    platform, _ = city(tmp_path / "city")
+    with serving(platform.context.root, "--log", "1") as running:
+        for more in ({}, {"at": "2026-01-05T08:00:00Z"}):
+            asked = {"entities": {"driver_id": [1]}, **more}
+            assert running.client.post("/v1/features/model", json=asked).status_code == 200
+        assert running.stop() == 0
+    report = platform.verify_served("model")
+    assert (report.requests, report.clock_offsets_us) == (2, {})

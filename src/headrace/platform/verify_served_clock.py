@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from headrace.platform.served_log_frames import ANSWERED, AT, WORKER
+from headrace.platform.served_log_frames import ANSWERED, AT, PRESENT_TIME, WORKER
 from headrace.types import SECOND
 
 TOLERANCE_US: Final = 2 * SECOND
@@ -31,18 +31,19 @@ def with_offsets(log: pl.DataFrame) -> pl.DataFrame:
         Rows of the log of one service.
     """
     group = [pl.col(WORKER), pl.col(ANSWERED).dt.truncate(_BUCKET)]
-    ahead = (pl.col(AT) - pl.col(ANSWERED)).dt.total_microseconds()
+    asked_now = pl.when(pl.col(PRESENT_TIME)).then(pl.col(AT))  # a caller's own at= tells nothing of a clock
+    ahead = (asked_now - pl.col(ANSWERED)).dt.total_microseconds()
     is_off = (ahead > TOLERANCE_US) | (ahead < -SLOW_US) | (ahead.median().over(group) < -TOLERANCE_US)
-    measured = pl.when(is_off).then(ahead).otherwise(-_behind(log.columns).over(group))
+    measured = pl.when(is_off).then(ahead).otherwise(-_behind(log.columns, asked_now).over(group))
     return log.with_columns(measured.fill_null(0).cast(pl.Int64).alias(OFFSET))
 
 
-def _behind(columns: list[str]) -> pl.Expr:
+def _behind(columns: list[str], at: pl.Expr) -> pl.Expr:
     """By how much what was read was written after the answer's time, where that can't be."""
     written = [name for name in columns if name.startswith("_hr_") and name.endswith("__written_at")]
     if not written:
         return pl.lit(0, dtype=pl.Int64).max()
-    most = (pl.max_horizontal(written) - pl.col(AT)).dt.total_microseconds().max()
+    most = (pl.max_horizontal(written) - at).dt.total_microseconds().max()
     return pl.when(most > SLOW_US).then(most).otherwise(0)
 
 

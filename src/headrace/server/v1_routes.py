@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -28,8 +28,17 @@ if TYPE_CHECKING:
     from headrace.server.answering import Answering
     from headrace.server.asked import Asked
 
-Answer = Callable[["Context", str, bytes], "tuple[Any, OnlineAnswer | None]"]
+Answer = Callable[["Context", str, bytes], "tuple[Any, Values | None]"]
 """From the project, the path's name and the body to what is answered, and the values that were read for it."""
+
+
+class Values(NamedTuple):
+    """What was read for an answer, and whether it is of the request's own time."""
+
+    answer: OnlineAnswer
+    is_present: bool
+
+
 _features: Final = msgspec.json.Decoder(FeaturesRequest)
 _entities: Final = msgspec.json.Decoder(EntitiesRequest)
 
@@ -43,11 +52,15 @@ def endpoints(answering: Answering) -> list[Endpoint]:
         What answers for one project.
     """
 
-    def values(context: Context, name: str, body: bytes) -> tuple[Any, OnlineAnswer]:
-        return features(context, name, read(_features, body), answering.options.most_rows)
+    def values(context: Context, name: str, body: bytes) -> tuple[Any, Values]:
+        asked = read(_features, body)
+        told, found = features(context, name, asked, answering.options.most_rows)
+        return told, Values(found, asked.at is None)
 
-    def traced(context: Context, name: str, body: bytes) -> tuple[Any, OnlineAnswer]:
-        return lineage(context, name, read(_entities, body))
+    def traced(context: Context, name: str, body: bytes) -> tuple[Any, Values]:
+        asked = read(_entities, body)
+        told, found = lineage(context, name, asked)
+        return told, Values(found, asked.at is None)
 
     answers: list[tuple[Literal["GET", "POST"], str, Answer]] = [
         ("POST", "/v1/features/{service}", values),
@@ -80,15 +93,18 @@ def _handler(answering: Answering, answer: Answer) -> Handler:
     return handler
 
 
-def _note(answering: Answering, request: Request, asked: Asked, answer: OnlineAnswer) -> None:
+def _note(answering: Answering, request: Request, asked: Asked, found: Values) -> None:
     """Charge the caller, and note who read what, as of requests that came by the shortest way."""
     caller, client = request.state.caller, client_of(request)
-    answering.door.charge(caller, client, len(answer.rows))
+    n_rows = len(found.answer.rows)
+    answering.door.charge(caller, client, n_rows)
     request_id = answering.notes.request_id(dict(request.headers.raw))
-    read = Read(asked, caller, client, asked.name, len(answer.rows), request_id, route=request.url.path)
-    answering.notes.served(answering, read, answer)
+    noted = Read(
+        asked, caller, client, asked.name, n_rows, request_id, is_present=found.is_present, route=request.url.path
+    )
+    answering.notes.served(answering, noted, found.answer)
 
 
-def _encoded(answer: Answer, context: Context, name: str, body: bytes) -> tuple[bytes, OnlineAnswer | None]:
+def _encoded(answer: Answer, context: Context, name: str, body: bytes) -> tuple[bytes, Values | None]:
     told, found = answer(context, name, body)
     return msgspec.json.encode(told), found
