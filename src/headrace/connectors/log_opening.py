@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from headrace.connectors.kafka_library import kafka_library
 from headrace.connectors.tailed_writing import TailedLog
 from headrace.definitions.locations import Debezium, Files, Kafka, Location
 from headrace.definitions.sources import EventSource, Source
-from headrace.errors import DefinitionError, SettingsError, StreamError
+from headrace.errors import DefinitionError, SettingsError
 
 
 class Log(Protocol):
@@ -120,13 +121,6 @@ def _opened(source: Source, location: Files | Kafka, root: Path, kafka: str, opt
             f"{source.where} is the topic '{location.topic}', but it is not said where Kafka is: set "
             'kafka = "host:9092" in headrace.toml, or HEADRACE_KAFKA.'
         )
-    try:
+    with kafka_library(source):
         from headrace.connectors.kafka_pushing import KafkaLog
-    except ModuleNotFoundError as error:
-        if error.name != "confluent_kafka":
-            raise
-        raise StreamError(
-            f"{source.where}: Kafka needs the library confluent-kafka, which is not installed: "
-            "pip install 'headrace[kafka]'."
-        ) from error
     return KafkaLog(kafka, location.topic, dict(options), location.partitioner)

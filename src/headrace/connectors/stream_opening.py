@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from headrace.connectors.kafka_library import kafka_library
 from headrace.connectors.streams import Stream
 from headrace.connectors.tailed import TailedFiles
 from headrace.definitions.locations import Debezium, Files, Kafka
@@ -55,15 +56,8 @@ def open_stream(
             f"{source.where} is read from the topic '{location.topic}', but it is not said where Kafka is: set "
             'kafka = "host:9092" in headrace.toml, or HEADRACE_KAFKA.'
         )
-    try:
+    with kafka_library(source):
         from headrace.connectors.kafka import KafkaStream
-    except ModuleNotFoundError as error:
-        if error.name != "confluent_kafka":
-            raise
-        raise StreamError(
-            f"{source.where}: Kafka needs the library confluent-kafka, which is not installed: "
-            "pip install 'headrace[kafka]'."
-        ) from error
     return KafkaStream(kafka, location.topic, options, decode=_decoder(source, location, schema_registry))
 
 
