@@ -11,6 +11,7 @@ import pytest
 
 from headrace.platform import Platform
 from headrace.platform.stream_pace import Pace
+from headrace.server.answering import Project
 from headrace.server.v1_forms import EntitiesRequest, FeaturesRequest
 from headrace.server.v1_lineage import lineage
 from headrace.types import SECOND, instant, instant_text
@@ -210,12 +211,13 @@ def test_of_a_stream_that_the_lake_is_behind_of_no_origin_is_made_up(tmp_path: P
     platform.stream("gps", ONCE)
     driver = rows[-1]["driver_id"]
     request = EntitiesRequest({"driver_id": msgspec.Raw(b"[%d]" % driver)})
-    before = lineage(platform.context, "model", request)[0].entities[0].values
+    served = Project(platform.context)
+    before = lineage(served, "model", request)[0].entities[0].values
     assert [value.origin for value in before] == [None] * 4
     assert "no rows of source 'gps' yet" in (before[0].reason or "")
     assert before[0].value is not None
     platform.follow("gps", until_idle=True)
-    after = lineage(platform.context, "model", request)[0]
+    after = lineage(served, "model", request)[0]
     assert after.views["driver_now"].stream == "gps"
     value = after.entities[0].values[0]
     text = (tmp_path / "in" / "a.jsonl").read_bytes()

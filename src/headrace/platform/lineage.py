@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.errors import OnlineStoreError
-from headrace.platform.online import ATTEMPTS
 from headrace.platform.online_heads import Head
 from headrace.timeline.packed import INCOMPLETE, NOT_FOUND
 from headrace.timeline.packed_types import CorruptRecordError
@@ -78,13 +77,8 @@ def traced(reader: OnlineReader, entities: Columns, at: int) -> Traced:
     OnlineStoreError
         If the store can't be read.
     """
-    for _ in range(ATTEMPTS):
-        look = reader.look(entities)
-        found = reader.fetched(look)
-        answer = None if found is None else reader.answer(look, found, at)
-        if found is not None and answer is not None:
-            return Traced(answer, _steps(reader, look, found, at), tuple(reader.service.read_selections))
-    raise reader.unsettled()
+    look, found, answer = reader.settled(entities, at)
+    return Traced(answer, _steps(reader, look, found, at), tuple(reader.service.read_selections))
 
 
 def _steps(reader: OnlineReader, look: Look, found: Sequence[bytes | None], at: int) -> dict[str, list[Step | None]]:

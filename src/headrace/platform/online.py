@@ -83,6 +83,24 @@ class Look(NamedTuple):
     keys: list[bytes]
 
 
+class Settled(NamedTuple):
+    """A look at the store that was answered from.
+
+    Parameters
+    ----------
+    look : Look
+        What was to be read.
+    found : list of bytes or None
+        The values of its keys.
+    answer : OnlineAnswer
+        What they say.
+    """
+
+    look: Look
+    found: list[bytes | None]
+    answer: OnlineAnswer
+
+
 class OnlineReader:
     """A service, ready to answer requests. Several threads can use it.
 
@@ -145,12 +163,16 @@ class OnlineReader:
         OnlineStoreError
             If the store can't be read.
         """
+        return self.settled(entities, at).answer
+
+    def settled(self, entities: Columns, at: int) -> Settled:
+        """As `read`, with the bytes that were answered from; it looks again until all are of one version."""
         for _ in range(ATTEMPTS):
             look = self.look(entities)
             found = self.fetched(look)
             answer = None if found is None else self.answer(look, found, at)
-            if answer is not None:
-                return answer
+            if found is not None and answer is not None:
+                return Settled(look, found, answer)
         raise self.unsettled()
 
     def look(self, entities: Columns) -> Look:

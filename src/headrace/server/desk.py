@@ -85,7 +85,9 @@ class Desk:
         most_age_us = self._stale_if_error_us.get(service)
         if most_age_us is None:
             return None
-        return self._stale.setdefault(service, StaleRecords(most_age_us))
+        if service not in self._stale:
+            self._stale[service] = StaleRecords(most_age_us)
+        return self._stale[service]
 
     async def aclose(self) -> None:
         """Let go of the store."""

@@ -9,19 +9,18 @@ from msgspec import UNSET
 
 from headrace.errors import UnknownNameError
 from headrace.platform.lineage import Traced, traced
-from headrace.platform.online import OnlineReader
 from headrace.server.errors import RequestError
-from headrace.server.references import by_service
-from headrace.server.requests import Columns, FeatureRequest
+from headrace.server.requests import FeatureRequest
 from headrace.server.v1_forms import FeatureColumn, FeaturesAnswer, FeaturesRequest, ViewServed, utc
 from headrace.timeline.packed import STATUSES
 from headrace.types import SECOND
 
 if TYPE_CHECKING:
     from headrace.definitions.services import FeatureService
-    from headrace.platform.context import Context
     from headrace.platform.online_answer import OnlineAnswer
     from headrace.platform.online_heads import Head
+    from headrace.server.answering import Project
+    from headrace.server.asked import Asked
     from headrace.server.v1_forms import EntitiesRequest
 
 MOST_TRACED: Final = 1_000
@@ -29,14 +28,14 @@ MOST_TRACED: Final = 1_000
 
 
 def features(
-    context: Context, name: str, request: FeaturesRequest, most_rows: int
+    project: Project, name: str, request: FeaturesRequest, most_rows: int
 ) -> tuple[FeaturesAnswer, OnlineAnswer]:
     """The answer of ``POST /v1/features/{service}``, and what was read for it.
 
     Parameters
     ----------
-    context : Context
-        The project.
+    project : Project
+        The project, with what is kept of its services.
     name : str
         The service.
     request : FeaturesRequest
@@ -49,20 +48,19 @@ def features(
     HeadraceError
         If there is no answer.
     """
-    service = by_service(context.definitions, name).service
-    wanted = wanted_columns(service, request.features)
-    now = context.clock()
+    asked = project.asked.of(FeatureRequest(feature_service=name))
+    wanted = wanted_columns(asked.wanted.service, request.features)
+    now = project.context.clock()
     at = request.time(now)
-    columns = entity_columns(service, request, min(most_rows, MOST_TRACED) if request.lineage else most_rows)
-    reader = OnlineReader.of(context, service)
-    found = traced(reader, columns, at) if request.lineage else None
-    answer = reader.read(columns, at) if found is None else found.answer
+    columns = entity_columns(asked, request, min(most_rows, MOST_TRACED) if request.lineage else most_rows)
+    found = traced(asked.reader, columns, at) if request.lineage else None
+    answer = asked.reader.read(columns, at) if found is None else found.answer
     time = utc(at)
     assert time is not None
     return FeaturesAnswer(name, time, served(answer.heads, now), wanted, _columns(answer, wanted, found)), answer
 
 
-def entity_columns(service: FeatureService, request: EntitiesRequest, most_rows: int) -> dict[str, list[Any]]:
+def entity_columns(asked: Asked, request: EntitiesRequest, most_rows: int) -> dict[str, list[Any]]:
     """The columns of a request, each of its own type.
 
     Raises
@@ -70,9 +68,7 @@ def entity_columns(service: FeatureService, request: EntitiesRequest, most_rows:
     RequestError
         If they are not as the service needs them.
     """
-    return Columns.of(service).parsed(
-        FeatureRequest(entities=request.entities, feature_service=service.name), most_rows
-    )
+    return asked.columns.parsed(FeatureRequest(entities=request.entities, feature_service=asked.name), most_rows)
 
 
 def wanted_columns(service: FeatureService, names: Sequence[str] | None) -> tuple[str, ...]:

@@ -11,9 +11,8 @@ from headrace.definitions.locations import Files
 from headrace.definitions.services import bindings
 from headrace.platform.lineage import Traced, traced
 from headrace.platform.lineage_rows import Origin, newest_rows
-from headrace.platform.online import OnlineReader
 from headrace.server.errors import RequestError
-from headrace.server.references import by_service
+from headrace.server.requests import FeatureRequest
 from headrace.server.v1_answers import entity_columns, served, wanted_columns
 from headrace.server.v1_forms import EntitiesRequest, EntityLineage, LineageAnswer, RowOrigin, ValueLineage, utc
 from headrace.timeline.packed import STATUSES
@@ -23,18 +22,19 @@ if TYPE_CHECKING:
     from headrace.definitions.views import Selection
     from headrace.platform.context import Context
     from headrace.platform.online_answer import OnlineAnswer
+    from headrace.server.answering import Project
 
 MOST_ENTITIES: Final = 100
 """Each is looked for in the lake."""
 
 
-def lineage(context: Context, name: str, request: EntitiesRequest) -> tuple[LineageAnswer, OnlineAnswer]:
+def lineage(project: Project, name: str, request: EntitiesRequest) -> tuple[LineageAnswer, OnlineAnswer]:
     """The answer of ``POST /v1/lineage/{service}``, and what was read for it.
 
     Parameters
     ----------
-    context : Context
-        The project.
+    project : Project
+        The project, with what is kept of its services.
     name : str
         The service.
     request : EntitiesRequest
@@ -45,17 +45,18 @@ def lineage(context: Context, name: str, request: EntitiesRequest) -> tuple[Line
     HeadraceError
         If there is no answer.
     """
-    service = by_service(context.definitions, name).service
+    asked, context = project.asked.of(FeatureRequest(feature_service=name)), project.context
+    service = asked.wanted.service
     wanted = wanted_columns(service, request.features)
     now = context.clock()
     at = request.time(now)
-    columns = entity_columns(service, request, most_rows=10_000)
+    columns = entity_columns(asked, request, most_rows=10_000)
     n = max(map(len, columns.values()), default=1)
     if n > MOST_ENTITIES:
         raise RequestError(
             422, f"entities: there are {n:,}, and the lineage of {MOST_ENTITIES} at most is told at once."
         )
-    found = traced(OnlineReader.of(context, service), columns, at)
+    found = traced(asked.reader, columns, at)
     telling = _Telling(found, _origins(context, found, wanted, columns), columns, service.on_demand)
     time = utc(at)
     assert time is not None

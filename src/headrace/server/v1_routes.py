@@ -23,12 +23,11 @@ from headrace.server.v1_lineage import lineage
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from headrace.platform.context import Context
     from headrace.platform.online_answer import OnlineAnswer
-    from headrace.server.answering import Answering
+    from headrace.server.answering import Answering, Project
     from headrace.server.asked import Asked
 
-Answer = Callable[["Context", str, bytes], "tuple[Any, Values | None]"]
+Answer = Callable[["Project", str, bytes], "tuple[Any, Values | None]"]
 """From the project, the path's name and the body to what is answered, and the values that were read for it."""
 
 
@@ -52,21 +51,25 @@ def endpoints(answering: Answering) -> list[Endpoint]:
         What answers for one project.
     """
 
-    def values(context: Context, name: str, body: bytes) -> tuple[Any, Values]:
+    def values(project: Project, name: str, body: bytes) -> tuple[Any, Values]:
         asked = read(_features, body)
-        told, found = features(context, name, asked, answering.options.most_rows)
+        told, found = features(project, name, asked, answering.options.most_rows)
         return told, Values(found, asked.at is None)
 
-    def traced(context: Context, name: str, body: bytes) -> tuple[Any, Values]:
+    def traced(project: Project, name: str, body: bytes) -> tuple[Any, Values]:
         asked = read(_entities, body)
-        told, found = lineage(context, name, asked)
+        told, found = lineage(project, name, asked)
         return told, Values(found, asked.at is None)
 
     answers: list[tuple[Literal["GET", "POST"], str, Answer]] = [
         ("POST", "/v1/features/{service}", values),
         ("POST", "/v1/lineage/{service}", traced),
-        ("GET", "/v1/services/{service}", lambda context, name, _: (v1_catalogue.service(context, name), None)),
-        ("GET", "/v1/views/{view}/versions", lambda context, name, _: (v1_catalogue.versions(context, name), None)),
+        ("GET", "/v1/services/{service}", lambda project, name, _: (v1_catalogue.service(project.context, name), None)),
+        (
+            "GET",
+            "/v1/views/{view}/versions",
+            lambda project, name, _: (v1_catalogue.versions(project.context, name), None),
+        ),
     ]
 
     async def services(request: Request) -> Response:
@@ -84,7 +87,7 @@ def _handler(answering: Answering, answer: Answer) -> Handler:
         body = await body_of(request, answering.door.most_body_bytes, "Ask for fewer entities.")
         name = next(iter(request.path_params.values()), "")
         project = answering.project  # as it is now: definitions may be replaced between two requests
-        text, found = await run_in_threadpool(_encoded, answer, project.context, name, body)
+        text, found = await run_in_threadpool(_encoded, answer, project, name, body)
         if found is not None:
             asked = project.asked.of(FeatureRequest(feature_service=name))
             _note(answering, request, asked, found)
@@ -105,6 +108,6 @@ def _note(answering: Answering, request: Request, asked: Asked, found: Values) -
     answering.notes.served(answering, noted, found.answer)
 
 
-def _encoded(answer: Answer, context: Context, name: str, body: bytes) -> tuple[bytes, Values | None]:
-    told, found = answer(context, name, body)
+def _encoded(answer: Answer, project: Project, name: str, body: bytes) -> tuple[bytes, Values | None]:
+    told, found = answer(project, name, body)
     return msgspec.json.encode(told), found
